@@ -1,0 +1,119 @@
+// Package tools is what a tool is made of: a Spec that declares it, a typed
+// handler that does it, and an egress contract that bounds it.
+//
+// It guarantees that a handler gets no vault, no person, no token and no request:
+// only an *http.Client that is bound to this caller, this tool and this call, and
+// that refuses whatever the contract doesn't list. A tool's arguments therefore
+// can't choose whose credential acts. The package imports nothing of Latchkey's.
+package tools
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// A Spec declares a tool.
+type Spec struct {
+	Name        string // snake case, provider first: "github_search_issues"
+	Title       string // for people
+	Description string // for models; says when not to use it
+	// Can says to a person on the consent page what the tool does with the
+	// account: "Create issues in your repositories".
+	Can string
+	// Provider whose credential the tool acts with: "github", "google".
+	Provider string
+	// Scopes are the least of the provider's scopes that the tool needs.
+	Scopes []string
+	// ReadOnly, Destructive and Idempotent are MCP's tool annotations. A tool
+	// that isn't ReadOnly needs the OAuth scope tools:write.
+	ReadOnly, Destructive, Idempotent bool
+	// Egress is the contract: all that the tool may send.
+	Egress []Rule
+}
+
+// A Rule lists one request that a tool may send. Anything that matches no rule is
+// refused before a byte leaves.
+type Rule struct {
+	Method string
+	// Host is the provider's public API host, "api.github.com"; the bound client
+	// applies a configured base URL after the check.
+	Host string
+	// Path is a template in which {name} stands for one escaped segment, without
+	// "/", "%2F" or dot segments: "/repos/{owner}/{repo}/issues".
+	Path string
+	// Query lists the parameter names that may appear.
+	Query []string
+}
+
+// A Handler does a tool's work with api, the bound client. It returns a *Error for
+// whatever a model can act on; the text of other errors is not shown.
+type Handler[In, Out any] func(ctx context.Context, api *http.Client, in In) (Out, error)
+
+// A Tool is a Spec with its handler and schemas. Define makes it.
+type Tool struct {
+	spec   Spec
+	input  json.RawMessage
+	output json.RawMessage
+	call   func(ctx context.Context, api *http.Client, arguments json.RawMessage) (json.RawMessage, error)
+}
+
+// Define makes a tool. Input and output schemas are inferred from In and Out
+// (json and jsonschema tags), closed and checked. It panics where the
+// declaration is wrong, which is a programming error that every test sees.
+func Define[In, Out any](s Spec, h Handler[In, Out]) Tool { panic("not written yet") }
+
+// Spec is the tool's declaration.
+func (t Tool) Spec() Spec { return t.spec }
+
+// InputSchema is the JSON Schema (2020-12) of the arguments, an object closed at
+// every level.
+func (t Tool) InputSchema() json.RawMessage { return t.input }
+
+// OutputSchema is the JSON Schema (2020-12) of the structured result.
+func (t Tool) OutputSchema() json.RawMessage { return t.output }
+
+// Call checks arguments against the schema, runs the handler and returns the
+// structured result. Wrong arguments are a *Error that names the field.
+func (t Tool) Call(ctx context.Context, api *http.Client, arguments json.RawMessage) (json.RawMessage, error) {
+	return t.call(ctx, api, arguments)
+}
+
+// A Module is a provider's tools.
+type Module struct {
+	Name     string // "calendar", "github"
+	Title    string // "Google Calendar"
+	Provider string
+	Tools    []Tool
+}
+
+// Error is an error that a model can act on: Message is a sentence that says what
+// is wrong and what to do.
+type Error struct{ Message string }
+
+func (e *Error) Error() string { return e.Message }
+
+// Facts are what a handler may know beside its arguments.
+type Facts struct {
+	Account string // the connected account's label
+	Scopes  []string
+	Now     func() time.Time
+}
+
+type factsKey struct{}
+
+// WithFacts is ctx with f, for whoever calls a tool.
+func WithFacts(ctx context.Context, f Facts) context.Context {
+	return context.WithValue(ctx, factsKey{}, f)
+}
+
+// Info is what a handler may know of its call; the zero Facts, with the real
+// clock, outside one.
+func Info(ctx context.Context) Facts {
+	f, _ := ctx.Value(factsKey{}).(Facts)
+	if f.Now == nil {
+		f.Now = time.Now
+	}
+	return f
+}
