@@ -59,13 +59,8 @@ type Tool struct {
 	call   func(ctx context.Context, api *http.Client, arguments json.RawMessage) (json.RawMessage, error)
 }
 
-// Define makes a tool. Input and output schemas are inferred from In and Out
-// (json and jsonschema tags), closed and checked. It panics where the
-// declaration is wrong, which is a programming error that every test sees.
-func Define[In, Out any](s Spec, h Handler[In, Out]) Tool { panic("not written yet") }
-
-// Spec is the tool's declaration.
-func (t Tool) Spec() Spec { return t.spec }
+// Spec is the tool's declaration, as a copy.
+func (t Tool) Spec() Spec { return t.spec.clone() }
 
 // InputSchema is the JSON Schema (2020-12) of the arguments, an object closed at
 // every level.
