@@ -2,6 +2,10 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store/identity"
@@ -9,7 +13,10 @@ import (
 
 // A Table keeps records of one kind as JSON of T, sealed, under a key of which
 // only the hash is stored. It is safe for concurrent use.
-type Table[T any] struct{}
+type Table[T any] struct {
+	vault *Vault
+	kind  string
+}
 
 // An Item is one value of a Table, with what Replace needs.
 type Item[T any] struct {
@@ -20,26 +27,93 @@ type Item[T any] struct {
 }
 
 // NewTable is the table of that kind in v.
-func NewTable[T any](v *Vault, kind string) Table[T] { panic("not written yet") }
+func NewTable[T any](v *Vault, kind string) Table[T] { return Table[T]{v, kind} }
 
 // Put adds value for ttl (0: for ever); owner may be zero. ErrConflict where the
 // key exists.
 func (t Table[T]) Put(ctx context.Context, key string, owner identity.Digest, ttl time.Duration, value T) error {
-	panic("not written yet")
+	item := Item[T]{Value: value, Owner: owner, Version: 1}
+	if ttl > 0 {
+		item.Expires = t.vault.now().Add(ttl)
+	}
+	r, err := t.record(key, item)
+	if err != nil {
+		return err
+	}
+	return t.vault.backend.Records().Put(ctx, r)
 }
 
 // Get is the value under key; ErrNotFound.
-func (t Table[T]) Get(ctx context.Context, key string) (Item[T], error) { panic("not written yet") }
+func (t Table[T]) Get(ctx context.Context, key string) (Item[T], error) {
+	r, err := t.vault.backend.Records().Get(ctx, t.kind, t.hash(key))
+	return t.item(r, err)
+}
 
 // Take is the value under key, removed: one taker wins, others get ErrNotFound.
-func (t Table[T]) Take(ctx context.Context, key string) (Item[T], error) { panic("not written yet") }
+func (t Table[T]) Take(ctx context.Context, key string) (Item[T], error) {
+	r, err := t.vault.backend.Records().Take(ctx, t.kind, t.hash(key))
+	return t.item(r, err)
+}
 
 // Replace writes item back where nobody else has since it was read; ErrConflict.
 func (t Table[T]) Replace(ctx context.Context, key string, item Item[T]) error {
-	panic("not written yet")
+	read := item.Version
+	item.Version++ // which is what the record is sealed as
+	r, err := t.record(key, item)
+	if err != nil {
+		return err
+	}
+	r.Version = read
+	return t.vault.backend.Records().Replace(ctx, r)
 }
 
-// DeleteByOwner removes all that an owner has in the table.
+// DeleteByOwner removes all that an owner has in the table. ErrNobody where owner
+// is zero: what is nobody's is not removed together.
 func (t Table[T]) DeleteByOwner(ctx context.Context, owner identity.Digest) error {
-	panic("not written yet")
+	if owner.IsZero() {
+		return ErrNobody
+	}
+	return t.vault.backend.Records().DeleteByOwner(ctx, t.kind, owner)
+}
+
+func (t Table[T]) hash(key string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(t.kind + "\x00" + key))
+}
+
+func (t Table[T]) record(key string, item Item[T]) (Record, error) {
+	plain, err := json.Marshal(item.Value)
+	if err != nil {
+		return Record{}, fmt.Errorf("a record of kind %s: %w", t.kind, err)
+	}
+	r := Record{
+		Kind: t.kind, Key: t.hash(key), Owner: item.Owner, Expires: item.Expires.Truncate(time.Microsecond),
+		Version: item.Version,
+	}
+	r.Data, err = t.vault.aead.Encrypt(plain, recordData(r))
+	return r, err
+}
+
+func (t Table[T]) item(r Record, err error) (Item[T], error) {
+	if err != nil {
+		return Item[T]{}, err
+	}
+	plain, err := t.vault.aead.Decrypt(r.Data, recordData(r))
+	if err != nil {
+		return Item[T]{}, fmt.Errorf("a record of kind %s doesn't open", t.kind)
+	}
+	item := Item[T]{Owner: r.Owner, Expires: r.Expires, Version: r.Version}
+	if err := json.Unmarshal(plain, &item.Value); err != nil {
+		return Item[T]{}, fmt.Errorf("a record of kind %s is not of this version of Latchkey", t.kind)
+	}
+	return item, nil
+}
+
+// recordData is the associated data of a record: all of its columns.
+func recordData(r Record) []byte {
+	expires := ""
+	if !r.Expires.IsZero() {
+		expires = strconv.FormatInt(r.Expires.UnixMicro(), 10)
+	}
+	return fields("latchkey record v1", r.Kind, string(r.Key[:]), string(r.Owner[:]), expires,
+		strconv.FormatInt(r.Version, 10))
 }

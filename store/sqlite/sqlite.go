@@ -1,14 +1,207 @@
 // Package sqlite is the vault's default backend: one SQLite file.
+//
+// It guarantees that a write is on the disk when it returns (WAL with
+// synchronous=FULL), that it goes through or fails on a deadline of its own
+// whatever becomes of the caller's context, and that compare-and-swap happens in
+// the statement itself, so that two processes on one file don't lose a write
+// either. Everything in the file that is secret was sealed before it came here.
 package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
+	"github.com/latchkey-mcp/latchkey/store/audit"
+	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
+// File is the database's name in its directory.
+const File = "latchkey.db"
+
+const (
+	// readers is enough for point reads, which are over in microseconds.
+	readers = 4
+	// timeout ends an operation. It is longer than busy_timeout, so that SQLite's
+	// own word comes first.
+	timeout = 10 * time.Second
+)
+
+// The pragmas of both pools are constants: their values are run as SQL.
+const (
+	writing = "_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)" +
+		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)"
+	reading = "_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=query_only(1)"
+)
+
+// A DB is an open database. It implements store.Backend.
+type DB struct {
+	path   string
+	now    func() time.Time
+	writer *sql.DB // one connection: SQLite has one writer anyway
+	reader *sql.DB
+	stmt   statements
+}
+
+var _ store.Backend = (*DB)(nil)
+
 // Open opens or makes the database in the directory dir and brings it up to date.
-func Open(ctx context.Context, dir string, now func() time.Time) (store.Backend, error) {
-	panic("not written yet")
+// What it makes only its owner can read. now is the clock that expiry is compared
+// with; nil means time.Now.
+func Open(ctx context.Context, dir string, now func() time.Time) (*DB, error) {
+	if now == nil {
+		now = time.Now
+	}
+	path, err := makeFile(dir)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{path: path, now: now}
+	if err := db.open(ctx); err != nil {
+		return nil, errors.Join(db.explain(err), db.Close())
+	}
+	return db, nil
+}
+
+// makeFile makes the file before SQLite does, with a mode that SQLite then gives
+// to the write-ahead log as well.
+func makeFile(dir string) (path string, err error) {
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the data directory: %w", err)
+	}
+	path = filepath.Join(dir, File)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("open the database: %w", err)
+	}
+	return path, f.Close()
+}
+
+func (db *DB) open(ctx context.Context) error {
+	var err error
+	if db.writer, err = pool(db.path, writing, 1); err != nil {
+		return err
+	}
+	if err := migrate(ctx, db.writer); err != nil {
+		return err
+	}
+	if db.reader, err = pool(db.path, reading, readers); err != nil {
+		return err
+	}
+	return db.prepare(ctx)
+}
+
+func pool(path, pragmas string, connections int) (*sql.DB, error) {
+	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: pragmas}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// Close closes the file. Nobody may use the database any more.
+func (db *DB) Close() error {
+	var err error
+	for _, pool := range []*sql.DB{db.reader, db.writer} {
+		if pool != nil {
+			err = errors.Join(err, pool.Close())
+		}
+	}
+	return err
+}
+
+// Grants is the table of grants.
+func (db *DB) Grants() store.Grants { return grants{db} }
+
+// Records is the table of records.
+func (db *DB) Records() store.Records { return records{db} }
+
+// Audit is the audit record.
+func (db *DB) Audit() audit.Log { return auditLog{db} }
+
+// Fix keeps value under name the first time and returns what is kept.
+func (db *DB) Fix(ctx context.Context, name, value string) (string, error) {
+	var kept string
+	err := db.one(ctx, db.stmt.fix, []any{name, value}, &kept)
+	return kept, err
+}
+
+// exec runs a write and says how many rows it touched. A cancelled context would
+// discard the connection in the middle of it, hence the deadline of its own.
+func (db *DB) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	result, err := stmt.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, db.explain(err)
+	}
+	return result.RowsAffected()
+}
+
+// query calls scan for each row. It reads to the end, which is when SQLite commits
+// a statement with RETURNING.
+func (db *DB) query(ctx context.Context, stmt *sql.Stmt, args []any, scan func(*sql.Rows) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return db.explain(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return db.explain(err)
+		}
+	}
+	return db.explain(errors.Join(rows.Err(), rows.Close()))
+}
+
+// one scans the only row into dest; store.ErrNotFound where there is none.
+func (db *DB) one(ctx context.Context, stmt *sql.Stmt, args []any, dest ...any) error {
+	found := false
+	err := db.query(ctx, stmt, args, func(rows *sql.Rows) error {
+		found = true
+		return rows.Scan(dest...)
+	})
+	if err == nil && !found {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// swapped turns a count of rows into store.ErrConflict.
+func swapped(n int64, err error) error {
+	if err == nil && n == 0 {
+		return store.ErrConflict
+	}
+	return err
+}
+
+// micros is t as it is stored.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// moment is the time that was stored as micros.
+func moment(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
 }

@@ -1,0 +1,240 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/latchkey-mcp/latchkey/store/audit"
+	"github.com/latchkey-mcp/latchkey/store/identity"
+)
+
+// Reasons of a NeedsConnect, after "needs connecting:".
+const (
+	notConnected = "not connected yet"
+	unreadable   = "the stored connection can't be read any more"
+	expired      = "it expired, and the provider gave no way to renew it"
+	rejected     = "the provider no longer accepts it"
+)
+
+// A Keyring is one person's grants, and only theirs.
+type Keyring struct {
+	vault  *Vault
+	who    identity.Principal
+	owner  identity.Digest
+	client string
+}
+
+// Ready returns nil where the person has a usable grant for need, else
+// *NeedsConnect. It releases nothing.
+func (k Keyring) Ready(ctx context.Context, need Need) error {
+	g, err := k.load(ctx, need.Provider)
+	if err != nil {
+		return err
+	}
+	return k.covers(g, need)
+}
+
+// Grant releases a living access token for call, after recording it. It refreshes
+// what is expired. Errors: *NeedsConnect, ErrUnavailable.
+func (k Keyring) Grant(ctx context.Context, call Call) (Grant, error) {
+	g, err := k.living(ctx, call)
+	if err != nil {
+		return Grant{}, k.refuse(ctx, call, err)
+	}
+	if err := k.record(ctx, call.entry(audit.Release)); err != nil {
+		return Grant{}, err
+	}
+	return Grant{Info: g.Info, Access: g.token.Access, Expiry: g.token.Expiry}, nil
+}
+
+// living is a grant that covers call, refreshed where it has to be.
+func (k Keyring) living(ctx context.Context, call Call) (held, error) {
+	g, err := k.load(ctx, call.Provider)
+	if err != nil {
+		return held{}, err
+	}
+	if err := k.covers(g, call.Need); err != nil {
+		return held{}, err
+	}
+	if !k.stale(g, call) {
+		return g, nil
+	}
+	if g, err = k.refresh(ctx, g, call); err != nil {
+		return held{}, err
+	}
+	return g, k.covers(g, call.Need)
+}
+
+// refuse records that call got no credential because the person must connect.
+func (k Keyring) refuse(ctx context.Context, call Call, err error) error {
+	var needs *NeedsConnect
+	if !errors.As(err, &needs) {
+		return err
+	}
+	e := call.entry(audit.Refuse)
+	e.Reason = needs.Reason
+	if failed := k.record(ctx, e); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// load reads and opens the grant at provider; *NeedsConnect where there is none
+// that opens.
+func (k Keyring) load(ctx context.Context, provider string) (held, error) {
+	row, err := k.vault.backend.Grants().Get(ctx, k.owner, provider)
+	if errors.Is(err, ErrNotFound) {
+		return held{}, &NeedsConnect{Provider: provider, Reason: notConnected}
+	}
+	if err != nil {
+		return held{}, err
+	}
+	g, err := k.open(row)
+	if err != nil {
+		return held{}, &NeedsConnect{Provider: provider, Reason: unreadable}
+	}
+	return g, nil
+}
+
+func (k Keyring) open(row Row) (held, error) {
+	g, err := opened(k.vault.aead, k.who, row)
+	if err != nil {
+		return held{}, err
+	}
+	if g.Broken == "" && g.token.Refresh.IsZero() && g.token.over(k.vault.now()) {
+		g.Broken = expired
+	}
+	return g, nil
+}
+
+// over reports whether the access token has expired at that time.
+func (t Token) over(at time.Time) bool { return !t.Expiry.IsZero() && !at.Before(t.Expiry) }
+
+func (k Keyring) covers(g held, need Need) error {
+	if g.Broken != "" {
+		return &NeedsConnect{Provider: g.Provider, Reason: g.Broken}
+	}
+	missing := k.vault.exchange.Missing(g.Provider, g.Scopes, need.Scopes)
+	if len(missing) > 0 {
+		return &NeedsConnect{
+			Provider: g.Provider, Missing: missing,
+			Reason: "the connection doesn't allow this yet (missing: " + strings.Join(missing, ", ") + ")",
+		}
+	}
+	return nil
+}
+
+// Put files a connection and returns the grant's new version; ErrConflict.
+func (k Keyring) Put(ctx context.Context, c Connection) (Info, error) {
+	if c.Provider == "" || c.Account.ID == "" || c.Token.Access.IsZero() {
+		return Info{}, errors.New("a connection needs a provider, an account and an access token")
+	}
+	g := held{token: c.Token, Info: Info{
+		Provider: c.Provider, Account: c.Account, Scopes: c.Token.Scopes, ConnectedAt: k.vault.now(),
+	}}
+	if err := k.succeed(ctx, &g, c.IfVersion); err != nil {
+		return Info{}, err
+	}
+	e := audit.Entry{Event: audit.Connect, Provider: c.Provider}
+	if err := k.record(ctx, e); err != nil {
+		return Info{}, err
+	}
+	g, err := k.save(ctx, g, c.IfVersion)
+	return g.Info, err
+}
+
+// succeed checks what g replaces, and takes over what stays the same with the
+// same account: when it was connected, and the refresh token where the provider
+// gave no new one (Google does so only at the first consent).
+func (k Keyring) succeed(ctx context.Context, g *held, version int64) error {
+	row, err := k.vault.backend.Grants().Get(ctx, k.owner, g.Provider)
+	if errors.Is(err, ErrNotFound) && version == 0 {
+		return nil
+	}
+	if errors.Is(err, ErrNotFound) || err == nil && row.Version != version {
+		return ErrConflict
+	}
+	if err != nil {
+		return err
+	}
+	old, err := k.open(row)
+	if err != nil || old.Account.ID != g.Account.ID {
+		return nil // nothing to take over
+	}
+	g.ConnectedAt = old.ConnectedAt
+	if g.token.Refresh.IsZero() && old.Broken == "" {
+		g.token.Refresh, g.token.RefreshExpiry = old.token.Refresh, old.token.RefreshExpiry
+	}
+	return nil
+}
+
+// save writes g in the place of version (0: of none) and wakes who waits for it.
+func (k Keyring) save(ctx context.Context, g held, version int64) (held, error) {
+	g.Version, g.UpdatedAt = version+1, k.vault.now().Truncate(time.Microsecond)
+	if version == 0 {
+		// A version must not come back after a disconnect: a refresh that was
+		// under way meanwhile would overwrite the new connection.
+		g.Version = 1 + rand.Int64N(1<<52)
+	}
+	row, err := sealed(k.vault.aead, k.who, g)
+	if err != nil {
+		return held{}, err
+	}
+	if err := k.vault.backend.Grants().Put(ctx, row, version); err != nil {
+		return held{}, err
+	}
+	k.vault.bells.ring(slot{k.owner, g.Provider})
+	return g, nil
+}
+
+// Info is the person's grant at provider, without secrets; ErrNotFound. One that
+// doesn't open any more is Broken, and all else of it is unknown.
+func (k Keyring) Info(ctx context.Context, provider string) (Info, error) {
+	row, err := k.vault.backend.Grants().Get(ctx, k.owner, provider)
+	if err != nil {
+		return Info{}, err
+	}
+	return k.info(row), nil
+}
+
+// List is all of the person's grants, without secrets, by provider.
+func (k Keyring) List(ctx context.Context) ([]Info, error) {
+	rows, err := k.vault.backend.Grants().List(ctx, k.owner)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Info, 0, len(rows))
+	for _, row := range rows {
+		infos = append(infos, k.info(row))
+	}
+	return infos, nil
+}
+
+func (k Keyring) info(row Row) Info {
+	g, err := k.open(row)
+	if err != nil {
+		return Info{Provider: row.Provider, UpdatedAt: row.Updated, Version: row.Version, Broken: unreadable}
+	}
+	return g.Info
+}
+
+func (k Keyring) record(ctx context.Context, e audit.Entry) error {
+	e.Owner, e.Client = k.owner, k.client
+	return k.vault.record(ctx, e)
+}
+
+func (c Call) entry(event audit.Event) audit.Entry {
+	e := audit.Entry{Event: event, Tool: c.Tool, Provider: c.Provider, Rule: c.Rule}
+	if c.Arguments != [len(c.Arguments)]byte{} {
+		e.Arguments = hex.EncodeToString(c.Arguments[:])
+	}
+	return e
+}
+
+// Format keeps the person out of logs.
+func (k Keyring) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[keyring]") }

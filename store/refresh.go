@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/latchkey-mcp/latchkey/store/audit"
+)
+
+const (
+	refreshMargin  = time.Minute      // a token that ends within it is refreshed
+	refreshTimeout = 15 * time.Second // for the provider to answer
+	persistTimeout = 10 * time.Second // for the answer to become durable
+	persistTries   = 3
+)
+
+// stale reports whether g must be refreshed before it is released for call.
+func (k Keyring) stale(g held, call Call) bool {
+	if call.Rejected != 0 && call.Rejected == g.Version {
+		return true
+	}
+	return !g.token.Refresh.IsZero() && g.token.over(k.vault.now().Add(refreshMargin))
+}
+
+// refresh returns what follows g, from one request to the provider for all who
+// wait. Where the provider can't be asked, g itself serves while it lives.
+func (k Keyring) refresh(ctx context.Context, g held, call Call) (held, error) {
+	key := fields(string(k.owner[:]), g.Provider, strconv.FormatInt(g.Version, 10))
+	flight := k.vault.flights.DoChan(string(key), func() (any, error) {
+		k.vault.running.Add(1)
+		defer k.vault.running.Done()
+		return k.renew(context.WithoutCancel(ctx), g.Provider, g.Version)
+	})
+	select {
+	case <-ctx.Done():
+		return held{}, fmt.Errorf("waiting for %s to refresh a credential: %w", g.Provider, ctx.Err())
+	case done := <-flight:
+		if errors.Is(done.Err, ErrUnavailable) && call.Rejected != g.Version && !g.token.over(k.vault.now()) {
+			return g, nil
+		}
+		next, _ := done.Val.(held)
+		return next, done.Err
+	}
+}
+
+// renew refreshes the grant of that version, unless there is a newer one by now.
+// Its entry in the audit record comes first: where that can't be written, the new
+// token couldn't be either, and the provider would have spent the old one.
+func (k Keyring) renew(ctx context.Context, provider string, version int64) (held, error) {
+	g, err := k.load(ctx, provider)
+	if err != nil || g.Version != version {
+		return g, err
+	}
+	if g.token.Refresh.IsZero() {
+		return k.giveUp(ctx, g, rejected)
+	}
+	if err := k.record(ctx, audit.Entry{Event: audit.Refresh, Provider: provider}); err != nil {
+		return held{}, err
+	}
+	asking, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	t, err := k.vault.exchange.Refresh(asking, provider, g.token)
+	var dead *Refused
+	if errors.As(err, &dead) {
+		return k.giveUp(ctx, g, dead.Reason)
+	}
+	if err != nil || t.Access.IsZero() {
+		return held{}, fmt.Errorf("%w: %s didn't refresh the credential", ErrUnavailable, provider)
+	}
+	return k.keep(ctx, g, t)
+}
+
+// giveUp marks g as broken. Where its version moved meanwhile, the refusal was
+// about a token that somebody else has just spent, and the newer grant counts.
+func (k Keyring) giveUp(ctx context.Context, g held, reason string) (held, error) {
+	g.Broken = reason
+	saved, err := k.save(ctx, g, g.Version)
+	if errors.Is(err, ErrConflict) {
+		return k.load(ctx, g.Provider)
+	}
+	return saved, err
+}
+
+// keep persists the provider's answer to g's refresh token, on a deadline of its
+// own: the provider may have used up the other, and a rotated token exists
+// nowhere else.
+func (k Keyring) keep(ctx context.Context, g held, t Token) (held, error) {
+	ctx, cancel := context.WithTimeout(ctx, persistTimeout)
+	defer cancel()
+	next := g.renewed(t)
+	var err error
+	for try := range persistTries {
+		var saved held
+		if saved, err = k.save(ctx, next, g.Version); err == nil {
+			return saved, nil
+		}
+		if errors.Is(err, ErrConflict) {
+			return k.load(ctx, g.Provider)
+		}
+		pause(ctx, try)
+	}
+	return held{}, err
+}
+
+// renewed is g with t. What a refresh answer leaves out stays as it was (RFC 6749,
+// sections 5.1 and 6).
+func (g held) renewed(t Token) held {
+	if t.Refresh.IsZero() {
+		t.Refresh, t.RefreshExpiry = g.token.Refresh, g.token.RefreshExpiry
+	}
+	if len(t.Scopes) == 0 {
+		t.Scopes = g.Scopes
+	}
+	g.token, g.Scopes = t, t.Scopes
+	return g
+}
+
+// pause waits a little longer after each try, or until ctx ends.
+func pause(ctx context.Context, try int) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(100 * time.Millisecond << try):
+	}
+}

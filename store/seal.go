@@ -1,0 +1,162 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/latchkey-mcp/latchkey/store/identity"
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/subtle/random"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// sealFormat is the first byte of Row.Sealed:
+//
+//	format ‖ field(account id) ‖ field(wrapped data key) ‖ AES-256-GCM ciphertext
+//
+// where a field is a length (32 bits, big endian) and that many bytes. The
+// account id is in clear, and authenticated with all else that names the row.
+const sealFormat = 1
+
+var errSealed = errors.New("the sealed row doesn't open")
+
+// A held is an opened grant.
+type held struct {
+	Info
+	token Token
+}
+
+// secrets is what is encrypted of a grant. It exists because a Secret doesn't
+// marshal.
+type secrets struct {
+	Label         string    `json:"label"`
+	Access        string    `json:"access"`
+	Refresh       string    `json:"refresh,omitzero"`
+	Expiry        time.Time `json:"expiry,omitzero"`
+	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
+	Scopes        []string  `json:"scopes,omitempty"`
+	ConnectedAt   time.Time `json:"connected_at"`
+	Broken        string    `json:"broken,omitzero"`
+}
+
+// sealed is g as a row of who's, under a data key of its own.
+func sealed(keys tink.AEAD, who identity.Principal, g held) (Row, error) {
+	plain, err := json.Marshal(secrets{
+		Label: g.Account.Label, Access: g.token.Access.Reveal(), Refresh: g.token.Refresh.Reveal(),
+		Expiry: g.token.Expiry, RefreshExpiry: g.token.RefreshExpiry, Scopes: g.Scopes,
+		ConnectedAt: g.ConnectedAt, Broken: g.Broken,
+	})
+	if err != nil {
+		return Row{}, err
+	}
+	ad := grantData(who, g.Provider, g.Account.ID, g.Version)
+	dataKey := random.GetRandomBytes(32)
+	wrapped, err := keys.Encrypt(dataKey, ad)
+	if err != nil {
+		return Row{}, err
+	}
+	cipher, err := subtle.NewAESGCM(dataKey)
+	if err != nil {
+		return Row{}, err
+	}
+	ciphertext, err := cipher.Encrypt(plain, ad)
+	if err != nil {
+		return Row{}, err
+	}
+	envelope := append([]byte{sealFormat}, fields(g.Account.ID, string(wrapped))...)
+	return Row{
+		Owner: who.Digest(), Provider: g.Provider, Version: g.Version, Updated: g.UpdatedAt,
+		Sealed: append(envelope, ciphertext...),
+	}, nil
+}
+
+// opened is the grant in a row of who's. The error says nothing of the content.
+func opened(keys tink.AEAD, who identity.Principal, row Row) (held, error) {
+	account, wrapped, ciphertext, err := envelope(row.Sealed)
+	if err != nil {
+		return held{}, err
+	}
+	ad := grantData(who, row.Provider, account, row.Version)
+	dataKey, err := keys.Decrypt(wrapped, ad)
+	if err != nil {
+		return held{}, errSealed
+	}
+	cipher, err := subtle.NewAESGCM(dataKey)
+	if err != nil {
+		return held{}, errSealed
+	}
+	plain, err := cipher.Decrypt(ciphertext, ad)
+	if err != nil {
+		return held{}, errSealed
+	}
+	var s secrets
+	if err := json.Unmarshal(plain, &s); err != nil {
+		return held{}, errSealed
+	}
+	return s.held(row, account), nil
+}
+
+func (s secrets) held(row Row, account string) held {
+	return held{
+		Info: Info{
+			Provider: row.Provider, Account: Account{ID: account, Label: s.Label}, Scopes: s.Scopes,
+			ConnectedAt: s.ConnectedAt, UpdatedAt: row.Updated, Version: row.Version, Broken: s.Broken,
+		},
+		token: Token{
+			Access: NewSecret(s.Access), Refresh: NewSecret(s.Refresh), Expiry: s.Expiry,
+			RefreshExpiry: s.RefreshExpiry, Scopes: s.Scopes,
+		},
+	}
+}
+
+// grantData is the associated data of a grant: whatever names the row, so that a
+// swapped, relabelled or rolled-back one doesn't open.
+func grantData(who identity.Principal, provider, account string, version int64) []byte {
+	return fields("latchkey grant", strconv.Itoa(sealFormat), who.Issuer(), who.Subject(), provider,
+		account, strconv.FormatInt(version, 10))
+}
+
+func envelope(sealed []byte) (account string, wrapped, ciphertext []byte, err error) {
+	if len(sealed) == 0 {
+		return "", nil, nil, errSealed
+	}
+	if sealed[0] != sealFormat {
+		return "", nil, nil, fmt.Errorf("%w: its format %d is of another version of Latchkey", errSealed, sealed[0])
+	}
+	id, rest, ok := cutField(sealed[1:])
+	if !ok {
+		return "", nil, nil, errSealed
+	}
+	wrapped, ciphertext, ok = cutField(rest)
+	if !ok {
+		return "", nil, nil, errSealed
+	}
+	return string(id), wrapped, ciphertext, nil
+}
+
+// fields joins parts, each with its length before it, so that no two lists join
+// to the same bytes.
+func fields(parts ...string) []byte {
+	var b []byte
+	for _, part := range parts {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
+		b = append(b, part...)
+	}
+	return b
+}
+
+func cutField(b []byte) (field, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := uint64(binary.BigEndian.Uint32(b))
+	b = b[4:]
+	if uint64(len(b)) < n {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
+}

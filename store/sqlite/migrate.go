@@ -1,0 +1,52 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrateTries is for two processes that make one database at the same time: the
+// later one finds the tables there, and then everything done.
+const migrateTries = 5
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return err
+	}
+	for try := range migrateTries {
+		if _, err = provider.Up(ctx); err == nil {
+			return tooNew(ctx, provider)
+		}
+		if try < migrateTries-1 {
+			time.Sleep(50 * time.Millisecond << try)
+		}
+	}
+	return err
+}
+
+// tooNew refuses a database that a later version of Latchkey has changed.
+func tooNew(ctx context.Context, p *goose.Provider) error {
+	current, target, err := p.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return fmt.Errorf("its version is %d and this program knows up to %d: use a newer Latchkey", current, target)
+	}
+	return nil
+}

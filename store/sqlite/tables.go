@@ -1,0 +1,176 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"time"
+
+	"github.com/latchkey-mcp/latchkey/store"
+	"github.com/latchkey-mcp/latchkey/store/audit"
+	"github.com/latchkey-mcp/latchkey/store/identity"
+)
+
+type statements struct {
+	getGrant, listGrants, addGrant, swapGrant, deleteGrant *sql.Stmt
+
+	addRecord, getRecord, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
+
+	appendAudit, readAudit, fix *sql.Stmt
+}
+
+func (db *DB) prepare(ctx context.Context) error {
+	s := &db.stmt
+	for _, p := range []struct {
+		stmt **sql.Stmt
+		on   *sql.DB
+		text string
+	}{
+		{&s.getGrant, db.reader, `SELECT version, sealed, updated FROM grants WHERE owner = ? AND provider = ?`},
+		{&s.listGrants, db.reader, `SELECT provider, version, sealed, updated FROM grants WHERE owner = ? ORDER BY provider`},
+		{&s.addGrant, db.writer, `INSERT INTO grants (owner, provider, version, sealed, updated)
+			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&s.swapGrant, db.writer, `UPDATE grants SET version = ?, sealed = ?, updated = ?
+			WHERE owner = ? AND provider = ? AND version = ?`},
+		{&s.deleteGrant, db.writer, `DELETE FROM grants WHERE owner = ? AND provider = ? AND version = ?`},
+
+		// What expired is not found, and so doesn't stand in the way either.
+		{&s.addRecord, db.writer, `INSERT INTO records (kind, key, owner, expires, version, data)
+			VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, expires = excluded.expires,
+				version = excluded.version, data = excluded.data
+			WHERE records.expires > 0 AND records.expires <= ?`},
+		{&s.getRecord, db.reader, `SELECT owner, expires, version, data FROM records
+			WHERE kind = ? AND key = ? AND (expires = 0 OR expires > ?)`},
+		{&s.takeRecord, db.writer, `DELETE FROM records
+			WHERE kind = ? AND key = ? AND (expires = 0 OR expires > ?)
+			RETURNING owner, expires, version, data`},
+		{&s.swapRecord, db.writer, `UPDATE records SET owner = ?, expires = ?, version = version + 1, data = ?
+			WHERE kind = ? AND key = ? AND version = ? AND (expires = 0 OR expires > ?)`},
+		{&s.deleteRecords, db.writer, `DELETE FROM records WHERE kind = ? AND owner = ?`},
+		{&s.sweepRecords, db.writer, `DELETE FROM records WHERE expires > 0 AND expires <= ?`},
+
+		{&s.appendAudit, db.writer, `INSERT INTO audit
+			(time, event, owner, client, tool, provider, rule, arguments, reason)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.readAudit, db.reader, `SELECT time, event, client, tool, provider, rule, arguments, reason
+			FROM audit WHERE owner = ? ORDER BY id`},
+
+		// An update to the same value makes RETURNING give the row that is there.
+		{&s.fix, db.writer, `INSERT INTO facts (name, value) VALUES (?, ?)
+			ON CONFLICT (name) DO UPDATE SET value = facts.value RETURNING value`},
+	} {
+		var err error
+		if *p.stmt, err = p.on.PrepareContext(ctx, p.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type grants struct{ db *DB }
+
+func (g grants) Get(ctx context.Context, owner identity.Digest, provider string) (store.Row, error) {
+	row := store.Row{Owner: owner, Provider: provider}
+	var updated int64
+	err := g.db.one(ctx, g.db.stmt.getGrant, []any{owner[:], provider}, &row.Version, &row.Sealed, &updated)
+	if err != nil {
+		return store.Row{}, err
+	}
+	row.Updated = moment(updated)
+	return row, nil
+}
+
+func (g grants) List(ctx context.Context, owner identity.Digest) ([]store.Row, error) {
+	var list []store.Row
+	err := g.db.query(ctx, g.db.stmt.listGrants, []any{owner[:]}, func(rows *sql.Rows) error {
+		row := store.Row{Owner: owner}
+		var updated int64
+		if err := rows.Scan(&row.Provider, &row.Version, &row.Sealed, &updated); err != nil {
+			return err
+		}
+		row.Updated = moment(updated)
+		list = append(list, row)
+		return nil
+	})
+	return list, err
+}
+
+func (g grants) Put(ctx context.Context, row store.Row, ifVersion int64) error {
+	if ifVersion == 0 {
+		return swapped(g.db.exec(ctx, g.db.stmt.addGrant,
+			row.Owner[:], row.Provider, row.Version, row.Sealed, micros(row.Updated)))
+	}
+	return swapped(g.db.exec(ctx, g.db.stmt.swapGrant,
+		row.Version, row.Sealed, micros(row.Updated), row.Owner[:], row.Provider, ifVersion))
+}
+
+func (g grants) Delete(ctx context.Context, owner identity.Digest, provider string, ifVersion int64) error {
+	return swapped(g.db.exec(ctx, g.db.stmt.deleteGrant, owner[:], provider, ifVersion))
+}
+
+type records struct{ db *DB }
+
+func (r records) Put(ctx context.Context, rec store.Record) error {
+	return swapped(r.db.exec(ctx, r.db.stmt.addRecord,
+		rec.Kind, rec.Key[:], rec.Owner[:], micros(rec.Expires), rec.Version, rec.Data, micros(r.db.now())))
+}
+
+func (r records) Get(ctx context.Context, kind string, key [sha256.Size]byte) (store.Record, error) {
+	return r.read(ctx, r.db.stmt.getRecord, kind, key)
+}
+
+func (r records) Take(ctx context.Context, kind string, key [sha256.Size]byte) (store.Record, error) {
+	return r.read(ctx, r.db.stmt.takeRecord, kind, key)
+}
+
+func (r records) read(ctx context.Context, stmt *sql.Stmt, kind string, key [sha256.Size]byte) (store.Record, error) {
+	rec := store.Record{Kind: kind, Key: key}
+	var owner []byte
+	var expires int64
+	err := r.db.one(ctx, stmt, []any{kind, key[:], micros(r.db.now())}, &owner, &expires, &rec.Version, &rec.Data)
+	if err != nil {
+		return store.Record{}, err
+	}
+	copy(rec.Owner[:], owner)
+	rec.Expires = moment(expires)
+	return rec, nil
+}
+
+func (r records) Replace(ctx context.Context, rec store.Record) error {
+	return swapped(r.db.exec(ctx, r.db.stmt.swapRecord,
+		rec.Owner[:], micros(rec.Expires), rec.Data, rec.Kind, rec.Key[:], rec.Version, micros(r.db.now())))
+}
+
+func (r records) DeleteByOwner(ctx context.Context, kind string, owner identity.Digest) error {
+	_, err := r.db.exec(ctx, r.db.stmt.deleteRecords, kind, owner[:])
+	return err
+}
+
+func (r records) Sweep(ctx context.Context, now time.Time) (int64, error) {
+	return r.db.exec(ctx, r.db.stmt.sweepRecords, micros(now))
+}
+
+type auditLog struct{ db *DB }
+
+func (a auditLog) Append(ctx context.Context, e audit.Entry) error {
+	_, err := a.db.exec(ctx, a.db.stmt.appendAudit, micros(e.Time), string(e.Event), e.Owner[:],
+		e.Client, e.Tool, e.Provider, e.Rule, e.Arguments, e.Reason)
+	return err
+}
+
+// AuditEntries is an owner's part of the audit record, oldest first.
+func (db *DB) AuditEntries(ctx context.Context, owner identity.Digest) ([]audit.Entry, error) {
+	var list []audit.Entry
+	err := db.query(ctx, db.stmt.readAudit, []any{owner[:]}, func(rows *sql.Rows) error {
+		e := audit.Entry{Owner: owner}
+		var at int64
+		if err := rows.Scan(&at, &e.Event, &e.Client, &e.Tool, &e.Provider, &e.Rule, &e.Arguments, &e.Reason); err != nil {
+			return err
+		}
+		e.Time = moment(at)
+		list = append(list, e)
+		return nil
+	})
+	return list, err
+}

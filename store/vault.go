@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/latchkey-mcp/latchkey/store/audit"
+	"github.com/latchkey-mcp/latchkey/store/identity"
+	"github.com/tink-crypto/tink-go/v2/tink"
+	"golang.org/x/sync/singleflight"
+)
+
+// Config is what a Vault is made of.
+type Config struct {
+	Backend  Backend
+	Keys     *Keys
+	Exchange Exchange
+	// Issuer is the one whose principals this vault holds. It is fixed at first
+	// start; opening the vault with another one fails.
+	Issuer string
+	Now    func() time.Time // nil means time.Now
+}
+
+// A Vault holds everybody's grants and hands out none: Keyring does, to one
+// verified caller. It is safe for concurrent use.
+type Vault struct {
+	backend  Backend
+	exchange Exchange
+	issuer   string
+	aead     tink.AEAD
+	now      func() time.Time
+	flights  singleflight.Group
+	running  sync.WaitGroup // what must not be cut short: refreshes and revocations
+	bells    bells
+}
+
+// Open ties the backend to cfg.Issuer and cfg.Keys, or fails where it is tied to
+// others.
+func Open(ctx context.Context, cfg Config) (*Vault, error) {
+	if cfg.Backend == nil || cfg.Keys == nil || cfg.Exchange == nil || cfg.Issuer == "" {
+		return nil, errors.New("a vault needs a backend, keys, an exchange and an issuer")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if err := tieIssuer(ctx, cfg.Backend, cfg.Issuer); err != nil {
+		return nil, err
+	}
+	if err := tieKeys(ctx, cfg.Backend, cfg.Keys); err != nil {
+		return nil, err
+	}
+	return &Vault{
+		backend: cfg.Backend, exchange: cfg.Exchange, issuer: cfg.Issuer,
+		aead: cfg.Keys.aead, now: cfg.Now,
+	}, nil
+}
+
+// tieIssuer stops a start under another issuer, where every grant would be
+// orphaned without a word.
+func tieIssuer(ctx context.Context, b Backend, issuer string) error {
+	kept, err := b.Fix(ctx, "issuer", issuer)
+	if err != nil {
+		return err
+	}
+	if kept != issuer {
+		return fmt.Errorf("this vault belongs to issuer %s but %s is configured: "+
+			"configure the former again, or start with an empty data directory", kept, issuer)
+	}
+	return nil
+}
+
+// tieKeys stops a start with other keys than the vault was sealed with: a value
+// sealed at the first start must open.
+func tieKeys(ctx context.Context, b Backend, keys *Keys) error {
+	ad := fields("latchkey key check v1")
+	sealed, err := keys.aead.Encrypt([]byte("latchkey"), ad)
+	if err != nil {
+		return err
+	}
+	kept, err := b.Fix(ctx, "key check", base64.StdEncoding.EncodeToString(sealed))
+	if err != nil {
+		return err
+	}
+	check, err := base64.StdEncoding.DecodeString(kept)
+	if err == nil {
+		_, err = keys.aead.Decrypt(check, ad)
+	}
+	if err != nil {
+		return keys.wrong()
+	}
+	return nil
+}
+
+// Keyring is c's own. ErrNobody on the zero Caller, and on one of another issuer.
+func (v *Vault) Keyring(c identity.Caller) (Keyring, error) {
+	who := c.Principal()
+	if who.IsZero() {
+		return Keyring{}, ErrNobody
+	}
+	if who.Issuer() != v.issuer {
+		return Keyring{}, fmt.Errorf("%w by this vault's issuer", ErrNobody)
+	}
+	return Keyring{vault: v, who: who, owner: who.Digest(), client: c.ClientID()}, nil
+}
+
+// Refuse records a refusal that happened outside the vault: a link opened by
+// somebody else, an egress outside the contract. c may be nobody. Event, Time,
+// Owner and Client of e are filled in here.
+func (v *Vault) Refuse(ctx context.Context, c identity.Caller, e audit.Entry) error {
+	e.Event = audit.Refuse
+	e.Owner, e.Client = c.Principal().Digest(), c.ClientID()
+	return v.record(ctx, e)
+}
+
+func (v *Vault) record(ctx context.Context, e audit.Entry) error {
+	e.Time = v.now()
+	if err := v.backend.Audit().Append(ctx, e); err != nil {
+		return fmt.Errorf("the audit record can't be written: %w", err)
+	}
+	return nil
+}
+
+// Sweep removes the records that have expired and says how many. Call it every
+// few minutes.
+func (v *Vault) Sweep(ctx context.Context) (int64, error) {
+	return v.backend.Records().Sweep(ctx, v.now())
+}
+
+// Close waits for the refreshes and revocations under way, which end by their own
+// deadlines, and closes the backend. Nobody may use the vault any more.
+func (v *Vault) Close() error {
+	v.running.Wait()
+	return v.backend.Close()
+}
+
+// AEAD seals short-lived values (session ids, cookies, request states) with the
+// vault's keys; what is sealed for one purpose doesn't open for another.
+func (v *Vault) AEAD(purpose string) tink.AEAD {
+	return purposeAEAD{v.aead, fields("latchkey purpose v1", purpose)}
+}
+
+type purposeAEAD struct {
+	aead   tink.AEAD
+	prefix []byte
+}
+
+func (p purposeAEAD) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
+	return p.aead.Encrypt(plaintext, p.bind(associatedData))
+}
+
+func (p purposeAEAD) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
+	return p.aead.Decrypt(ciphertext, p.bind(associatedData))
+}
+
+func (p purposeAEAD) bind(associatedData []byte) []byte {
+	return append(p.prefix[:len(p.prefix):len(p.prefix)], associatedData...)
+}
