@@ -68,7 +68,7 @@ func Write(w http.ResponseWriter, status int, p Page) error {
 // Harden sets the headers that every answer to a browser carries, redirects too.
 func Harden(h http.Header) {
 	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -1,0 +1,167 @@
+package oauthflow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/latchkey-mcp/latchkey/store"
+	"github.com/latchkey-mcp/latchkey/store/audit"
+	"github.com/latchkey-mcp/latchkey/store/identity"
+	"golang.org/x/oauth2"
+)
+
+// ticket is what a connect link stands for. Its owner is whom it is for.
+type ticket struct {
+	Client   string
+	Provider string
+	Scopes   []string
+}
+
+// pending is a person at a provider. Its owner is who went there.
+type pending struct {
+	ticket
+	Session  string // the browser session that went there
+	Verifier string // PKCE
+	Asked    []string
+}
+
+// ConnectLink makes a single-use link, PublicURL + "/connect/<ticket>", at which c
+// can connect what need says, within ten minutes.
+func (f *Flow) ConnectLink(ctx context.Context, c identity.Caller, need store.Need) (string, error) {
+	path, err := f.connectPath(ctx, c, c.ClientID(), need)
+	if err != nil {
+		return "", err
+	}
+	return f.PublicURL + path, nil
+}
+
+func (f *Flow) connectPath(ctx context.Context, c identity.Caller, client string, need store.Need) (string, error) {
+	if c.IsZero() {
+		return "", store.ErrNobody
+	}
+	if _, err := f.Providers.get(need.Provider); err != nil {
+		return "", err
+	}
+	key := newKey()
+	t := ticket{Client: client, Provider: need.Provider, Scopes: need.Scopes}
+	if err := f.tickets.Put(ctx, key, c.Principal().Digest(), shortLife, t); err != nil {
+		return "", err
+	}
+	return "/connect/" + key, nil
+}
+
+// ticketOf is the request's ticket, if it is s's own.
+func (f *Flow) ticketOf(r *http.Request, s identity.Session) (ticket, Provider, error) {
+	item, err := f.tickets.Get(r.Context(), r.PathValue("ticket"))
+	if errors.Is(err, store.ErrNotFound) {
+		return ticket{}, Provider{}, &problem{kind: errNoTicket, name: s.Name()}
+	} else if err != nil {
+		return ticket{}, Provider{}, err
+	}
+	if item.Owner != digest(s) {
+		return ticket{}, Provider{}, f.wrongPerson(r, s, item.Value)
+	}
+	p, err := f.Providers.get(item.Value.Provider)
+	return item.Value, p, err
+}
+
+// wrongPerson records that s opened somebody else's link. Its page names nobody
+// but who is signed in.
+func (f *Flow) wrongPerson(r *http.Request, s identity.Session, t ticket) error {
+	return &problem{
+		kind: errWrongPerson, name: s.Name(), path: signInPath(r.URL.EscapedPath(), true),
+		cause: f.refuse(r, s.Caller(), t, "a connect link was opened by somebody else than whom it is for"),
+	}
+}
+
+// refuse writes a refusal into the audit record.
+func (f *Flow) refuse(r *http.Request, who identity.Caller, t ticket, reason string) error {
+	return f.Vault.Refuse(r.Context(), who, audit.Entry{Provider: t.Provider, Reason: reason})
+}
+
+// had is the person's grant at a provider, or the zero Info.
+func had(ctx context.Context, k store.Keyring, provider string) (store.Info, error) {
+	info, err := k.Info(ctx, provider)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Info{}, nil
+	}
+	return info, err
+}
+
+// consentData is what the consent page shows.
+type consentData struct {
+	Who, Client, Provider string
+	Account               string // connected now, or ""
+	Scopes                []scopeView
+	Scopeless             bool
+	Tools                 []toolView
+	Path                  string
+}
+
+// consent shows what a connect link asks for. It changes nothing, so that a
+// prefetch or a link scanner can't use up a link.
+func (f *Flow) consent(w http.ResponseWriter, r *http.Request, s identity.Session) error {
+	t, p, err := f.ticketOf(r, s)
+	if err != nil {
+		return err
+	}
+	e, err := p.at(r.Context(), f.Providers.client)
+	if err != nil {
+		return &problem{kind: errProviderDown, cause: err, provider: p.title, path: r.URL.EscapedPath(), name: s.Name()}
+	}
+	k, err := f.Vault.Keyring(s.Caller())
+	if err != nil {
+		return err
+	}
+	now, err := had(r.Context(), k, p.name)
+	if err != nil {
+		return err
+	}
+	asked := p.ask(t.Scopes, now.Scopes)
+	f.show(w, r, http.StatusOK, view{
+		Title: "Connect " + p.title, Name: "consent", SignedIn: s.Name(), FormTargets: []string{origin(e.authorize)},
+		Data: consentData{
+			Who: s.Name(), Client: f.clientName(r.Context(), t.Client), Provider: p.title, Account: now.Account.Label,
+			Scopes: p.inWords(asked, now.Scopes), Scopeless: p.scopeless, Tools: f.toolsWith(p, asked), Path: r.URL.EscapedPath(),
+		},
+	})
+	return nil
+}
+
+// start spends the ticket and sends the person to the provider.
+func (f *Flow) start(w http.ResponseWriter, r *http.Request, s identity.Session) error {
+	_, p, err := f.ticketOf(r, s) // before it is spent: nobody uses up somebody else's
+	if err != nil {
+		return err
+	}
+	e, err := p.at(r.Context(), f.Providers.client)
+	if err != nil {
+		return &problem{kind: errProviderDown, cause: err, provider: p.title, path: r.URL.EscapedPath(), name: s.Name()}
+	}
+	k, err := f.Vault.Keyring(s.Caller())
+	if err != nil {
+		return err
+	}
+	now, err := had(r.Context(), k, p.name)
+	if err != nil {
+		return err
+	}
+	item, err := f.tickets.Take(r.Context(), r.PathValue("ticket"))
+	if errors.Is(err, store.ErrNotFound) {
+		return &problem{kind: errNoTicket, name: s.Name()}
+	} else if err != nil {
+		return err
+	}
+	state := newKey()
+	wait := pending{ticket: item.Value, Session: s.ID(), Verifier: oauth2.GenerateVerifier(), Asked: p.ask(item.Value.Scopes, now.Scopes)}
+	if err := f.pending.Put(r.Context(), state, digest(s), shortLife, wait); err != nil {
+		return err
+	}
+	http.Redirect(w, r, p.authorizeURL(e, f.redirectURI(p), state, wait.Verifier, wait.Asked), http.StatusSeeOther)
+	return nil
+}
+
+// redirectURI is each provider's own, so that no answer can be taken for another
+// provider's (RFC 9700, section 4.4.2.2).
+func (f *Flow) redirectURI(p Provider) string { return f.PublicURL + "/callback/" + p.name }
