@@ -3,14 +3,23 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
 // ErrSignedOut means that there is no usable browser session: sign in again.
 var ErrSignedOut = errors.New("not signed in")
+
+const (
+	defaultLife   = 12 * time.Hour
+	keepEndpoints = time.Hour
+)
 
 // BrowserConfig says at which issuer people sign in to our own pages.
 type BrowserConfig struct {
@@ -30,44 +39,108 @@ type BrowserConfig struct {
 
 // A Browser turns a sign-in at the issuer into a session, and a session's sealed
 // cookie into a caller. It is safe for concurrent use.
-type Browser struct{}
-
-// A Session is one signed-in browser. Its Caller has no client and no scopes.
-type Session struct {
-	caller Caller
-	id     string
-	name   string
+type Browser struct {
+	cfg      BrowserConfig
+	client   *http.Client
+	provider atomic.Pointer[provider]
 }
 
-// Caller is who is signed in.
-func (s Session) Caller() Caller { return s.caller }
-
-// ID is the session's random identifier, new at each sign-in; what must come back
-// to the same browser is bound to it.
-func (s Session) ID() string { return s.id }
-
-// Name is what the ID token calls the person (name, preferred_username or e-mail,
-// else the subject): for showing on pages, never for a decision.
-func (s Session) Name() string { return s.name }
+// A provider is what discovery said, and when. Its keys are fetched as needed.
+type provider struct {
+	authorization, token string
+	keys                 oidc.KeySet
+	fetched              time.Time
+}
 
 // NewBrowser checks cfg; it does not reach out to the issuer.
-func NewBrowser(cfg BrowserConfig) (*Browser, error) { panic("not written yet") }
+func NewBrowser(cfg BrowserConfig) (*Browser, error) {
+	if err := checkIssuer(cfg.Issuer); err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	switch {
+	case cfg.ClientID == "":
+		return nil, errors.New("the pages' OpenID client id is missing")
+	case cfg.Seal == nil:
+		return nil, errors.New("the key that seals sessions is missing")
+	case cfg.Life < 0:
+		return nil, errors.New("a session's life must be positive")
+	case cfg.Life == 0:
+		cfg.Life = defaultLife
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	client := withoutRedirects(cfg.HTTPClient)
+	client.Transport = bounded{client.Transport}
+	return &Browser{cfg: cfg, client: client}, nil
+}
 
 // Endpoints are the issuer's authorization and token endpoints, from its OpenID
-// discovery document (fetched on first use, then kept for an hour).
+// discovery document (fetched on first use, then kept for an hour). The error is
+// ErrUnavailable where it can't be had.
 func (b *Browser) Endpoints(ctx context.Context) (authorization, token string, err error) {
-	panic("not written yet")
+	p, err := b.discover(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	return p.authorization, p.token, nil
 }
 
-// SignIn verifies the ID token of a sign-in with that nonce (OpenID Connect Core,
-// section 3.1.3.7) and starts a session with a new ID.
-func (b *Browser) SignIn(ctx context.Context, rawIDToken, nonce string) (Session, error) {
-	panic("not written yet")
+// discover holds no lock while it fetches: on a cold start a few sign-ins may do
+// so at once, and none waits for another's.
+func (b *Browser) discover(ctx context.Context) (*provider, error) {
+	now := b.cfg.Now()
+	if p := b.provider.Load(); p != nil && now.Sub(p.fetched) < keepEndpoints {
+		return p, nil
+	}
+	p, err := b.fetchProvider(ctx, now)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	b.provider.Store(p)
+	return p, nil
 }
 
-// Seal is s as a cookie value.
-func (b *Browser) Seal(s Session) (string, error) { panic("not written yet") }
+func (b *Browser) fetchProvider(ctx context.Context, now time.Time) (*provider, error) {
+	ctx = oidc.ClientContext(ctx, b.client)
+	found, err := oidc.NewProvider(ctx, b.cfg.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("OpenID discovery of %s: %w", b.cfg.Issuer, err)
+	}
+	var m struct {
+		Authorization string `json:"authorization_endpoint"`
+		Token         string `json:"token_endpoint"`
+		Keys          string `json:"jwks_uri"`
+	}
+	if err := found.Claims(&m); err != nil {
+		return nil, err
+	}
+	for _, location := range []string{m.Authorization, m.Token, m.Keys} {
+		if err := checkURL(location); err != nil {
+			return nil, fmt.Errorf("OpenID discovery of %s: endpoint %q: %w", b.cfg.Issuer, location, err)
+		}
+	}
+	keys := oidc.NewRemoteKeySet(ctx, m.Keys)
+	return &provider{authorization: m.Authorization, token: m.Token, keys: keys, fetched: now}, nil
+}
 
-// Open is the session in a cookie value that Seal made; ErrSignedOut where it is
-// missing, forged, of another issuer, or over.
-func (b *Browser) Open(cookie string) (Session, error) { panic("not written yet") }
+// bounded ends every answer at maxDocument bytes: go-oidc reads whatever comes.
+type bounded struct{ next http.RoundTripper }
+
+func (t bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	next := t.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	resp, err := next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = boundedBody{io.LimitReader(resp.Body, maxDocument), resp.Body}
+	return resp, nil
+}
+
+type boundedBody struct {
+	io.Reader
+	io.Closer
+}

@@ -129,12 +129,21 @@ func withoutRedirects(client *http.Client) *http.Client {
 	return &c
 }
 
-// checkURL accepts what may vouch for people: https, or http on loopback.
+// checkIssuer accepts an issuer identifier (RFC 8414, section 2): a URL that may
+// vouch for people, without a query.
+func checkIssuer(raw string) error {
+	if strings.Contains(raw, "?") {
+		return errors.New("it must have no query")
+	}
+	return checkURL(raw)
+}
+
+// checkURL accepts https, or http on loopback.
 func checkURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil, u.Host == "", u.User != nil, strings.ContainsAny(raw, "?#"):
-		return errors.New("it must be a URL with a host, without user, query or fragment")
+	case err != nil, u.Hostname() == "", u.User != nil, strings.Contains(raw, "#"):
+		return errors.New("it must be a URL with a host, without user and fragment")
 	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
 		return nil
 	}

@@ -50,7 +50,7 @@ type Verifier struct {
 
 // NewVerifier checks cfg; it does not reach out to the issuer.
 func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
-	if err := checkURL(cfg.Issuer); err != nil {
+	if err := checkIssuer(cfg.Issuer); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}
 	resource, err := url.Parse(cfg.Resource)
