@@ -15,7 +15,8 @@ type Token struct {
 }
 
 // An Exchange is the provider's side of a grant's life; oauthflow implements it.
-// Methods are safe for concurrent use and never log what they carry.
+// Methods are safe for concurrent use, obey the deadline of ctx, and put nothing of
+// what they carry into a log or an error.
 type Exchange interface {
 	// Refresh asks the token endpoint once (RFC 6749, section 6). A *Refused
 	// error means that the credential is dead; any other, that it may live.

@@ -67,8 +67,11 @@ func (k Keyring) renew(ctx context.Context, provider string, version int64) (hel
 	if errors.As(err, &dead) {
 		return k.giveUp(ctx, g, dead.Reason)
 	}
-	if err != nil || t.Access.IsZero() {
-		return held{}, fmt.Errorf("%w: %s didn't refresh the credential", ErrUnavailable, provider)
+	if err == nil && t.Access.IsZero() {
+		err = errors.New("an answer without an access token")
+	}
+	if err != nil {
+		return held{}, fmt.Errorf("%w: %s: %v", ErrUnavailable, provider, err)
 	}
 	return k.keep(ctx, g, t)
 }
@@ -90,19 +93,42 @@ func (k Keyring) giveUp(ctx context.Context, g held, reason string) (held, error
 func (k Keyring) keep(ctx context.Context, g held, t Token) (held, error) {
 	ctx, cancel := context.WithTimeout(ctx, persistTimeout)
 	defer cancel()
-	next := g.renewed(t)
+	next, version := g.renewed(t), g.Version
 	var err error
 	for try := range persistTries {
 		var saved held
-		if saved, err = k.save(ctx, next, g.Version); err == nil {
+		if saved, err = k.save(ctx, next, version); err == nil {
 			return saved, nil
 		}
-		if errors.Is(err, ErrConflict) {
-			return k.load(ctx, g.Provider)
+		if !errors.Is(err, ErrConflict) {
+			pause(ctx, try)
+			continue
 		}
-		pause(ctx, try)
+		newer, gone := k.load(ctx, g.Provider)
+		if gone != nil || !newer.refusedAfter(g) {
+			k.orphan(ctx, g.Provider, t, gone)
+			return newer, gone
+		}
+		version = newer.Version
 	}
 	return held{}, err
+}
+
+// refusedAfter reports whether g is what another process made of old: it asked
+// with the same refresh token, a moment too late, and took the provider's
+// refusal for the end.
+func (g held) refusedAfter(old held) bool {
+	return g.Broken != "" && g.token.Refresh == old.token.Refresh
+}
+
+// orphan revokes a new token whose grant was disconnected meanwhile: nobody else
+// knows it. Where there is a newer grant it is left alone, since revoking one
+// token may end them all.
+func (k Keyring) orphan(ctx context.Context, provider string, t Token, gone error) {
+	var needs *NeedsConnect
+	if errors.As(gone, &needs) && needs.Reason == notConnected {
+		_ = k.vault.exchange.Revoke(ctx, provider, t)
+	}
 }
 
 // renewed is g with t. What a refresh answer leaves out stays as it was (RFC 6749,

@@ -60,36 +60,34 @@ func (k Keyring) Delete(ctx context.Context, provider string) error {
 // so that a crash in between loses nothing, and removes the grant. pending is ""
 // where the grant didn't open.
 func (k Keyring) remove(ctx context.Context, provider string) (t Token, pending string, err error) {
-	for range deleteTries {
-		row, err := k.vault.backend.Grants().Get(ctx, k.owner, provider)
-		if err != nil {
-			return Token{}, "", err
+	err = ErrConflict
+	for try := 0; errors.Is(err, ErrConflict) && try < deleteTries; try++ {
+		var row Row
+		if row, err = k.vault.backend.Grants().Get(ctx, k.owner, provider); err != nil {
+			break
 		}
-		pending := ""
-		g, unreadable := k.open(row)
-		if unreadable == nil {
-			if pending, err = k.file(ctx, provider, g.token); err != nil {
-				return Token{}, "", err
-			}
+		if t, pending, err = k.file(ctx, row); err != nil {
+			break
 		}
-		err = k.vault.backend.Grants().Delete(ctx, k.owner, provider, row.Version)
-		if err == nil {
-			return g.token, pending, nil
-		}
-		k.unfile(ctx, pending)
-		if !errors.Is(err, ErrConflict) {
-			return Token{}, "", err
+		if err = k.vault.backend.Grants().Delete(ctx, k.owner, provider, row.Version); err != nil {
+			k.unfile(ctx, pending)
 		}
 	}
-	return Token{}, "", ErrConflict
+	return t, pending, err
 }
 
 func (k Keyring) revocations() Table[revocation] { return NewTable[revocation](k.vault, "revocation") }
 
-func (k Keyring) file(ctx context.Context, provider string, t Token) (key string, err error) {
-	key = rand.Text()
-	return key, k.revocations().Put(ctx, key, k.owner, revokeKept, revocation{
-		Provider: provider, Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), Expiry: t.Expiry,
+// file keeps the token in row as a pending revocation under a new key; the key is
+// "" where the row doesn't open.
+func (k Keyring) file(ctx context.Context, row Row) (t Token, key string, err error) {
+	g, err := k.open(row)
+	if err != nil {
+		return Token{}, "", nil
+	}
+	t, key = g.token, rand.Text()
+	return t, key, k.revocations().Put(ctx, key, k.owner, revokeKept, revocation{
+		Provider: row.Provider, Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), Expiry: t.Expiry,
 	})
 }
 
