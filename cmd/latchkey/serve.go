@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// run serves real people and accounts until ctx ends.
+func (c *serveCommand) run(ctx context.Context, p program) error {
+	cfg, err := c.settings()
+	if err != nil {
+		return err
+	}
+	cfg.Modules, cfg.Now = allModules(), time.Now
+	cfg.Log = slog.New(slog.NewTextHandler(p.stderr, nil))
+	l, err := listen(ctx, string(c.Listen))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	lock, err := lockData(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if cfg.AcceptJWTType {
+		cfg.Log.Warn("access tokens of any JWT type are accepted: --skip-access-token-type-check is set")
+	}
+	return cfg.serve(ctx, l, func() {
+		fmt.Fprintf(p.stdout, "Latchkey %s serves %s/mcp (listening on %s, data in %s)\n", version, cfg.Public, l.Addr(), cfg.Data)
+	})
+}
+
+// listen takes addr before any data is opened, so that a second copy stops early.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, listenError(addr, err)
+	}
+	return l, nil
+}
+
+// serve opens the vault in the locked data directory, calls ready, and serves on l
+// until ctx ends.
+func (c config) serve(ctx context.Context, l net.Listener, ready func()) error {
+	s, err := newService(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer s.backend.Close()
+	go s.sweep(ctx, c)
+	ready()
+	return serveHTTP(ctx, l, s.handler, c.Log)
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/latchkey-mcp/latchkey/oauthflow"
+	"github.com/latchkey-mcp/latchkey/oauthflow/authserver"
+)
+
+// serveCommand is the settings of "latchkey serve". Every flag --a-b is also
+// LATCHKEY_A_B in the environment and a-b in the settings file.
+type serveCommand struct {
+	Config kong.ConfigFlag `placeholder:"FILE" help:"A YAML file of settings. Flags and the environment win over it."`
+
+	Listen    text `default:"127.0.0.1:8420" env:"LATCHKEY_LISTEN" help:"Address to listen on."`
+	PublicURL text `name:"public-url" placeholder:"URL" env:"LATCHKEY_PUBLIC_URL" help:"Our origin as people and clients see it: https, or http on loopback."`
+	Data      text `placeholder:"DIR" env:"LATCHKEY_DATA" help:"Where the vault is kept; ~/.local/state/latchkey/serve unless set."`
+	KeyFile   text `placeholder:"FILE" env:"LATCHKEY_KEY_FILE" help:"The vault's keys, made on first start; keys.json in the data directory unless set."`
+
+	Issuer         text        `placeholder:"URL" env:"LATCHKEY_ISSUER" group:"people" help:"Your authorization server. Our pages' redirect URI is PUBLIC-URL/signin/callback."`
+	IssuerClient   clientFlags `embed:"" prefix:"issuer-client-" envprefix:"LATCHKEY_ISSUER_CLIENT_" group:"people"`
+	SkipTypeCheck  toggle      `name:"skip-access-token-type-check" env:"LATCHKEY_SKIP_ACCESS_TOKEN_TYPE_CHECK" group:"people" help:"Accept access tokens whose type isn't at+jwt (RFC 9068), for an --issuer that doesn't set it."`
+	Upstream       text        `name:"upstream-issuer" placeholder:"URL" env:"LATCHKEY_UPSTREAM_ISSUER" group:"people" help:"Or an OpenID provider, behind our built-in authorization server. The redirect URI is PUBLIC-URL/authorize/upstream."`
+	UpstreamClient clientFlags `embed:"" prefix:"upstream-client-" envprefix:"LATCHKEY_UPSTREAM_CLIENT_" group:"people"`
+
+	GitHub    providerFlags `embed:"" prefix:"github-" envprefix:"LATCHKEY_GITHUB_" group:"github"`
+	GitHubApp toggle        `name:"github-app" env:"LATCHKEY_GITHUB_APP" group:"github" help:"The client is a GitHub App, not an OAuth App."`
+	Google    providerFlags `embed:"" prefix:"google-" envprefix:"LATCHKEY_GOOGLE_" group:"google"`
+
+	AllowedOrigin []text `placeholder:"ORIGIN" env:"LATCHKEY_ALLOWED_ORIGIN" help:"Let MCP clients on web pages of this origin call us. May be repeated."`
+}
+
+// Help is for latchkey serve --help.
+func (serveCommand) Help() string {
+	return "Every flag --a-b is also LATCHKEY_A_B in the environment, and a-b in the file of --config."
+}
+
+// clientFlags are an OAuth client of ours somewhere.
+type clientFlags struct {
+	ID         text `placeholder:"ID" env:"ID" help:"Our client's id there."`
+	Secret     text `placeholder:"SECRET" env:"SECRET" help:"Its secret; better not on a command line."`
+	SecretFile text `placeholder:"FILE" env:"SECRET_FILE" help:"A file that holds the secret."`
+}
+
+// providerFlags are one provider's settings.
+type providerFlags struct {
+	Client   clientFlags `embed:"" prefix:"client-" envprefix:"CLIENT_"`
+	OAuthURL text        `name:"oauth-url" placeholder:"URL" env:"OAUTH_URL" help:"Base URL of its OAuth endpoints, where it isn't the public one."`
+	APIURL   text        `name:"api-url" placeholder:"URL" env:"API_URL" help:"Base URL of its API, where it isn't the public one."`
+}
+
+// settings checks everything and returns all mistakes at once.
+func (c *serveCommand) settings() (config, error) {
+	var m mistakes
+	cfg := config{
+		Public:        c.publicURL(&m),
+		Data:          c.data(&m),
+		KeyFile:       string(c.KeyFile),
+		AcceptJWTType: c.SkipTypeCheck.on("skip-access-token-type-check", &m),
+	}
+	if _, _, err := net.SplitHostPort(string(c.Listen)); err != nil {
+		m.add("listen", "%q is not host:port", c.Listen)
+	}
+	c.signIn(&cfg, &m)
+	c.providers(&cfg, &m)
+	for _, o := range c.AllowedOrigin {
+		if u, err := url.Parse(string(o)); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != string(o) {
+			m.add("allowed-origin", "%q is not an origin like https://app.example", o)
+			continue
+		}
+		cfg.AllowedOrigins = append(cfg.AllowedOrigins, string(o))
+	}
+	return cfg, m.err()
+}
+
+// publicURL is our origin, without a slash at its end.
+func (c *serveCommand) publicURL(m *mistakes) string {
+	if c.PublicURL == "" {
+		m.add("public-url", "is missing: give the origin that people and clients use, like https://latchkey.example")
+		return ""
+	}
+	u := checkURL("public-url", string(c.PublicURL), m)
+	if u == nil {
+		return ""
+	}
+	if strings.Trim(u.Path, "/") != "" {
+		m.add("public-url", "must be an origin, without the path %q", u.Path)
+	}
+	host := strings.ToLower(u.Host)
+	if u.Port() == map[string]string{"https": "443", "http": "80"}[u.Scheme] {
+		host = strings.TrimSuffix(host, ":"+u.Port())
+	}
+	return u.Scheme + "://" + host
+}
+
+func (c *serveCommand) data(m *mistakes) string {
+	if c.Data != "" {
+		return string(c.Data)
+	}
+	dir, err := stateDir("serve")
+	if err != nil {
+		m.add("data", "%v", err)
+	}
+	return dir
+}
+
+// signIn fills in where people sign in: exactly one of the two ways.
+func (c *serveCommand) signIn(cfg *config, m *mistakes) {
+	switch {
+	case c.Issuer == "" && c.Upstream == "":
+		m.add("issuer", "is missing, and so is %s: say where people sign in (made-up people exist only in latchkey demo)",
+			setting("upstream-issuer"))
+	case c.Issuer != "" && c.Upstream != "":
+		m.add("issuer", "and %s exclude each other: give one", setting("upstream-issuer"))
+	}
+	if c.IssuerClient.wanted("issuer", c.Issuer, m) {
+		id, secret := c.IssuerClient.read("issuer-client-", m)
+		cfg.External = &externalIssuer{Issuer: string(c.Issuer), ClientID: id, ClientSecret: secret}
+	}
+	if c.UpstreamClient.wanted("upstream-issuer", c.Upstream, m) {
+		id, secret := c.UpstreamClient.read("upstream-client-", m)
+		cfg.Upstream = &authserver.Upstream{Issuer: string(c.Upstream), ClientID: id, ClientSecret: secret}
+	}
+}
+
+// wanted reports whether the issuer that flag names is given, and so its client
+// needed.
+func (f clientFlags) wanted(flag string, issuer text, m *mistakes) bool {
+	if issuer == "" {
+		if f != (clientFlags{}) {
+			m.add(flag, "is missing, while its client is given")
+		}
+		return false
+	}
+	checkURL(flag, string(issuer), m)
+	return true
+}
+
+// read is the client's id and secret; prefix is that of its flags.
+func (f clientFlags) read(prefix string, m *mistakes) (id, secret string) {
+	if f.ID == "" {
+		m.add(prefix+"id", "is missing")
+	}
+	return string(f.ID), readSecret(prefix+"secret", f.Secret, f.SecretFile, m)
+}
+
+// providers fills in the providers that have a client: at least one.
+func (c *serveCommand) providers(cfg *config, m *mistakes) {
+	cfg.GitHub = c.GitHub.settings("github-", m)
+	cfg.Google = c.Google.settings("google-", m)
+	if app := c.GitHubApp.on("github-app", m); app && cfg.GitHub == nil {
+		m.add("github-app", "is given without %s", setting("github-client-id"))
+	} else if app {
+		cfg.GitHub.App = true
+	}
+	if cfg.GitHub == nil && cfg.Google == nil {
+		m.add("github-client-id", "is missing, and so is %s: configure at least one provider", setting("google-client-id"))
+	}
+}
+
+// settings is nil where the provider isn't configured.
+func (f providerFlags) settings(prefix string, m *mistakes) *oauthflow.Settings {
+	if f == (providerFlags{}) {
+		return nil
+	}
+	s := oauthflow.Settings{OAuthURL: string(f.OAuthURL), APIURL: string(f.APIURL)}
+	s.ClientID, s.ClientSecret = f.Client.read(prefix+"client-", m)
+	if s.OAuthURL != "" {
+		checkURL(prefix+"oauth-url", s.OAuthURL, m)
+	}
+	if s.APIURL != "" {
+		checkURL(prefix+"api-url", s.APIURL, m)
+	}
+	return &s
+}
+
+// readSecret is the secret itself or the contents of the file that holds it,
+// without the newline at its end.
+func readSecret(flag string, value, file text, m *mistakes) string {
+	switch {
+	case value != "" && file != "":
+		m.add(flag, "and %s exclude each other: give one", setting(flag+"-file"))
+	case file != "":
+		b, err := os.ReadFile(string(file))
+		if err != nil {
+			m.add(flag+"-file", "%v", err)
+			return ""
+		}
+		value = text(strings.TrimRight(string(b), "\r\n"))
+		if value == "" {
+			m.add(flag+"-file", "%s is empty", file)
+		}
+	case value == "":
+		m.add(flag, "is missing (or give %s)", setting(flag+"-file"))
+	}
+	return string(value)
+}
+
+// checkURL is raw as an absolute https URL, or http on loopback; nil, with a
+// mistake, where it isn't.
+func checkURL(flag, raw string, m *mistakes) *url.URL {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		m.add(flag, "is not a URL like https://host")
+	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+		return u
+	default:
+		m.add(flag, "%q must be https (plain http is for loopback only)", raw)
+	}
+	return nil
+}
+
+// isLoopback reports whether host is localhost or a loopback address.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/latchkey-mcp/latchkey/mcpserver"
+	"github.com/latchkey-mcp/latchkey/oauthflow"
+	"github.com/latchkey-mcp/latchkey/oauthflow/authserver"
+	"github.com/latchkey-mcp/latchkey/store"
+	"github.com/latchkey-mcp/latchkey/store/identity"
+	"github.com/latchkey-mcp/latchkey/store/sqlite"
+	"github.com/latchkey-mcp/latchkey/tools"
+)
+
+// config is what a command line boils down to.
+type config struct {
+	Public  string // our origin
+	Data    string // directory
+	KeyFile string // "" means keys.json in Data
+
+	// Where people sign in; exactly one is set.
+	People   []string // made up: demo only
+	Upstream *authserver.Upstream
+	External *externalIssuer
+
+	GitHub, Google *oauthflow.Settings // nil where not configured
+	Modules        []tools.Module      // those whose provider is configured are served
+	AllowedOrigins []string
+	AcceptJWTType  bool
+	Log            *slog.Logger
+	Now            func() time.Time
+}
+
+// externalIssuer is an authorization server that isn't ours, and our pages' client
+// there.
+type externalIssuer struct{ Issuer, ClientID, ClientSecret string }
+
+// A service is everything behind one origin.
+type service struct {
+	handler http.Handler
+	backend store.Backend
+}
+
+// newService opens the vault and puts the parts together. Each part gets values
+// and functions of the others, never a way to look them up.
+func newService(ctx context.Context, cfg config) (_ *service, err error) {
+	providers, err := newProviders(cfg)
+	if err != nil {
+		return nil, err
+	}
+	vault, backend, err := openVault(ctx, cfg, providers)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = backend.Close()
+		}
+	}()
+	iss, err := newIssuer(ctx, cfg, vault)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := newPages(cfg, vault, providers, iss)
+	if err != nil {
+		return nil, err
+	}
+	mcp, err := newMCP(cfg, vault, providers, iss, pages)
+	if err != nil {
+		return nil, err
+	}
+	return &service{routes(cfg, mcp, iss.handler, pages.Handler()), backend}, nil
+}
+
+// newProviders is the providers that have a client.
+func newProviders(cfg config) (*oauthflow.Providers, error) {
+	var list []oauthflow.Provider
+	if cfg.GitHub != nil {
+		p, err := oauthflow.GitHub(*cfg.GitHub)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	if cfg.Google != nil {
+		p, err := oauthflow.Google(*cfg.Google)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return oauthflow.NewProviders(nil, list...), nil
+}
+
+// openVault opens the vault in cfg.Data, which the caller has locked.
+func openVault(ctx context.Context, cfg config, providers *oauthflow.Providers) (*store.Vault, store.Backend, error) {
+	keys, err := store.KeysFromFile(cfg.keyFile())
+	if err != nil {
+		return nil, nil, err
+	}
+	backend, err := sqlite.Open(ctx, cfg.Data, cfg.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	vault, err := store.Open(ctx, store.Config{
+		Backend: backend, Keys: keys, Exchange: providers, Issuer: cfg.issuer(), Now: cfg.Now,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, backend.Close())
+	}
+	return vault, backend, nil
+}
+
+func (c config) keyFile() string {
+	if c.KeyFile != "" {
+		return c.KeyFile
+	}
+	return filepath.Join(c.Data, "keys.json")
+}
+
+// issuer is where access tokens come from: our own origin unless it is external.
+func (c config) issuer() string {
+	if c.External != nil {
+		return c.External.Issuer
+	}
+	return c.Public
+}
+
+// An issuer is where people sign in, ours or not, as the other parts see it.
+type issuer struct {
+	clientID, clientSecret string       // our pages' client there
+	client                 *http.Client // reaches it; nil means the usual
+	handler                http.Handler // serves it; nil where it isn't ours
+	clientName             func(ctx context.Context, clientID string) string
+}
+
+// newIssuer is the external issuer, or the built-in one with a pages' client whose
+// secret lives as long as the process.
+func newIssuer(ctx context.Context, cfg config, vault *store.Vault) (issuer, error) {
+	if ext := cfg.External; ext != nil {
+		return issuer{clientID: ext.ClientID, clientSecret: ext.ClientSecret}, nil
+	}
+	iss := issuer{clientID: "latchkey-pages", clientSecret: rand.Text()}
+	server, err := authserver.New(ctx, authserver.Config{
+		Issuer: cfg.Public, Resource: cfg.Public + "/mcp",
+		Scopes: []string{mcpserver.ScopeRead, mcpserver.ScopeWrite}, Vault: vault,
+		PagesClientID: iss.clientID, PagesClientSecret: iss.clientSecret,
+		PagesRedirectURI: cfg.Public + "/signin/callback",
+		People:           cfg.People, Upstream: cfg.Upstream, Log: cfg.Log, Now: cfg.Now,
+	})
+	if err != nil {
+		return issuer{}, err
+	}
+	iss.handler, iss.clientName = server.Handler(), server.ClientName
+	iss.client = &http.Client{Transport: loopback{cfg.Public, iss.handler}, Timeout: 30 * time.Second}
+	return iss, nil
+}
+
+// newPages is the browser's face.
+func newPages(cfg config, vault *store.Vault, providers *oauthflow.Providers, iss issuer) (*oauthflow.Flow, error) {
+	browser, err := identity.NewBrowser(identity.BrowserConfig{
+		Issuer: cfg.issuer(), ClientID: iss.clientID, Seal: vault.AEAD("browser session"),
+		HTTPClient: iss.client, Now: cfg.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return oauthflow.New(oauthflow.Config{
+		PublicURL: cfg.Public, Vault: vault, Browser: browser,
+		ClientID: iss.clientID, ClientSecret: iss.clientSecret,
+		Providers: providers, Modules: cfg.served(), ClientName: iss.clientName,
+		Demo: len(cfg.People) > 0, HTTPClient: iss.client, Log: cfg.Log, Now: cfg.Now,
+	})
+}
+
+// newMCP is the MCP face. All that it gets of the pages is how to make a link.
+func newMCP(cfg config, vault *store.Vault, providers *oauthflow.Providers, iss issuer, pages *oauthflow.Flow) (http.Handler, error) {
+	verifier, err := identity.NewVerifier(identity.VerifierConfig{
+		Issuer: cfg.issuer(), Resource: cfg.Public + "/mcp", AcceptJWTType: cfg.AcceptJWTType,
+		HTTPClient: iss.client, Now: cfg.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return mcpserver.New(mcpserver.Config{
+		Version: version, PublicURL: cfg.Public, Issuer: cfg.issuer(), Verifier: verifier,
+		Vault: vault, Modules: cfg.served(), ConnectLink: pages.ConnectLink,
+		BaseURLs: providers.BaseURLs(), AllowedOrigins: cfg.AllowedOrigins,
+		Log: cfg.Log, Now: cfg.Now,
+	})
+}
+
+// served is the modules whose provider is configured.
+func (c config) served() []tools.Module {
+	configured := map[string]bool{"github": c.GitHub != nil, "google": c.Google != nil}
+	var list []tools.Module
+	for _, m := range c.Modules {
+		if configured[m.Provider] {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// allModules is every tool there is.
+func allModules() []tools.Module { return nil }
+
+// sweep removes what expired from the vault every five minutes, until ctx ends.
+func (s *service) sweep(ctx context.Context, cfg config) {
+	tick := time.NewTicker(5 * time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if _, err := s.backend.Records().Sweep(ctx, cfg.Now()); err != nil && !errors.Is(err, context.Canceled) {
+				cfg.Log.Error("sweeping the vault", "err", err)
+			}
+		}
+	}
+}
