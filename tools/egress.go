@@ -211,11 +211,10 @@ func queryNames(raw string) ([]string, error) {
 	return names, nil
 }
 
-// headers may be set by a tool's client library. Referer is what net/http adds on
-// a redirect's next hop. There is nothing that carries authority, changes the
-// method or names another host.
+// headers may be set by a tool's client library. There is nothing among them that
+// carries authority, changes the method or names another host.
 var headers = []string{
-	"Accept", "Content-Type", "If-Match", "If-None-Match", "Referer", "User-Agent",
+	"Accept", "Content-Type", "If-Match", "If-None-Match", "User-Agent",
 	"X-Github-Api-Version", "X-Goog-Api-Client",
 }
 
