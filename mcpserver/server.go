@@ -10,9 +10,16 @@ package mcpserver
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	mcpgo "github.com/mark3labs/mcp-go/server"
+	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/latchkey-mcp/latchkey/store"
 	"github.com/latchkey-mcp/latchkey/store/identity"
@@ -24,6 +31,21 @@ const (
 	ScopeRead  = "tools:read"
 	ScopeWrite = "tools:write"
 )
+
+// Limits of one request.
+const (
+	maxBody     = 1 << 20          // bytes of a request to us
+	maxResponse = 8 << 20          // bytes of a provider's answer
+	callTime    = 60 * time.Second // of a tool's handler
+	connectWait = 30 * time.Second // for a connect, in one round trip
+)
+
+// instructions are for models, in both eras.
+const instructions = "These tools act on the accounts of the user who is signed in, and on nobody else's. " +
+	"When a tool answers that an account has to be connected, show the user the link exactly as it is, " +
+	"ask them to open it in a browser, and call the tool again once they say that they have connected. " +
+	"Don't open, shorten or share the link: it works once, for this user only. " +
+	"No tool takes a user name or a token."
 
 // Config is what a Server is made of.
 type Config struct {
@@ -43,10 +65,138 @@ type Config struct {
 	AllowedOrigins []string
 	// Transport reaches providers; nil means one of our own with timeouts.
 	Transport http.RoundTripper
-	Log       *slog.Logger
+	Log       *slog.Logger     // nil means no log
 	Now       func() time.Time // nil means time.Now
+}
+
+// A server is the handler's state. It is immutable, so safe for concurrent use.
+type server struct {
+	Config
+	gate     gate
+	bases    map[string]*url.URL
+	sessions tink.AEAD
+	states   tink.AEAD
+	wait     time.Duration
+	deadline time.Duration
+	mcp      http.Handler
 }
 
 // New checks cfg and builds the handler, which serves /mcp and the protected
 // resource metadata (RFC 9728) at its root and its path-qualified URL.
-func New(cfg Config) (http.Handler, error) { panic("not written yet") }
+func New(cfg Config) (http.Handler, error) {
+	s, err := newServer(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("mcpserver: %w", err)
+	}
+	return s.handler(), nil
+}
+
+func newServer(cfg Config) (*server, error) {
+	if cfg.Verifier == nil || cfg.Vault == nil || cfg.ConnectLink == nil || cfg.Issuer == "" {
+		return nil, errors.New("Verifier, Vault, ConnectLink and Issuer are required")
+	}
+	gate, err := newGate(cfg.PublicURL, cfg.AllowedOrigins)
+	if err != nil {
+		return nil, err
+	}
+	bases, err := parseBases(cfg.BaseURLs)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = newTransport()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &server{
+		Config: cfg, gate: gate, bases: bases,
+		sessions: cfg.Vault.AEAD("mcp session"), states: cfg.Vault.AEAD("mcp request state"),
+		wait: connectWait, deadline: callTime,
+	}
+	s.mcp, err = s.serveMCP()
+	return s, err
+}
+
+// handler is the whole face. Order matters: nothing is read before Host, Origin
+// and the token are checked.
+func (s *server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(metadataPath, s.metadata())
+	mux.Handle(metadataPath+"/mcp", s.metadata())
+	mux.Handle("/mcp", s.sameOrigin(s.limited(s.authenticated(s.sessioned(s.mcp)))))
+	return s.recovered(s.knownHost(mux))
+}
+
+// serveMCP is mcp-go, stateless: it keeps no session, opens no stream of its own
+// and asks clients nothing.
+func (s *server) serveMCP() (http.Handler, error) {
+	hooks := &mcpgo.Hooks{}
+	hooks.AddAfterInitialize(s.began)
+	srv := mcpgo.NewMCPServer("latchkey", s.Version,
+		mcpgo.WithTitle("Latchkey"),
+		mcpgo.WithInstructions(instructions),
+		mcpgo.WithToolCapabilities(false),
+		mcpgo.WithCacheHints(0, mcp.CacheScopePrivate),
+		mcpgo.WithHooks(hooks),
+	)
+	if err := s.addTools(srv); err != nil {
+		return nil, err
+	}
+	return mcpgo.NewStreamableHTTPServer(srv,
+		mcpgo.WithStateLess(true),
+		mcpgo.WithDisableStreaming(true),
+		mcpgo.WithDisableLocalhostProtection(true), // knownHost is stricter, and knows proxies
+		mcpgo.WithHTTPContextFunc(func(ctx context.Context, r *http.Request) context.Context {
+			return srv.WithContext(ctx, ownSession(ctx, mcpgo.ClientSessionFromContext(ctx)))
+		}),
+		mcpgo.WithStreamableHTTPProtocolVersions(mcp.ProtocolVersion20260728,
+			mcp.ProtocolVersion20251125, mcp.ProtocolVersion20250618, mcp.ProtocolVersion20250326),
+		mcpgo.WithStreamableHTTPLogger(s.Log),
+	), nil
+}
+
+// addTools registers every module's tools; mcp-go lists them by name.
+func (s *server) addTools(srv *mcpgo.MCPServer) error {
+	for _, module := range s.Modules {
+		if err := module.Check(); err != nil {
+			return err
+		}
+		for _, tool := range module.Tools {
+			spec := tool.Spec()
+			if srv.GetTool(spec.Name) != nil {
+				return fmt.Errorf("two tools are called %s", spec.Name)
+			}
+			srv.AddTool(declare(tool), s.handle(tool, module.Title))
+		}
+	}
+	return nil
+}
+
+// declare is a tool as tools/list shows it.
+func declare(tool tools.Tool) mcp.Tool {
+	spec := tool.Spec()
+	return mcp.Tool{
+		Name: spec.Name, Title: spec.Title, Description: spec.Description,
+		RawInputSchema: tool.InputSchema(), RawOutputSchema: tool.OutputSchema(),
+		Annotations: mcp.ToolAnnotation{
+			Title: spec.Title, ReadOnlyHint: new(spec.ReadOnly), DestructiveHint: new(spec.Destructive),
+			IdempotentHint: new(spec.Idempotent), OpenWorldHint: new(true),
+		},
+	}
+}
+
+func parseBases(raw map[string]string) (map[string]*url.URL, error) {
+	bases := make(map[string]*url.URL, len(raw))
+	for host, base := range raw {
+		u, err := url.Parse(base)
+		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" {
+			return nil, fmt.Errorf("the base URL of %s must be like https://host/path", host)
+		}
+		bases[host] = u
+	}
+	return bases, nil
+}

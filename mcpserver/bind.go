@@ -1,0 +1,148 @@
+package mcpserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	mcpgo "github.com/mark3labs/mcp-go/server"
+
+	"github.com/latchkey-mcp/latchkey/store"
+	"github.com/latchkey-mcp/latchkey/store/identity"
+	"github.com/latchkey-mcp/latchkey/tools"
+)
+
+// A call is one tool call of one caller, with that caller's own keyring.
+type call struct {
+	caller    identity.Caller
+	session   session
+	keys      store.Keyring
+	tool      tools.Tool
+	title     string // what people call the provider's service
+	arguments json.RawMessage
+	digest    [sha256.Size]byte // of the arguments, white space aside
+	input     mcp.MultiRoundTripParams
+}
+
+func (c *call) name() string { return c.tool.Spec().Name }
+
+func (c *call) need() store.Need {
+	spec := c.tool.Spec()
+	return store.Need{Provider: spec.Provider, Scopes: spec.Scopes}
+}
+
+// handle is tool as mcp-go calls it. The tool is fixed here, by what mcp-go parsed
+// and looked up, so that no second reading of the request can differ from it.
+func (s *server) handle(tool tools.Tool, title string) mcpgo.ToolHandlerFunc {
+	need := scopeOf(tool.Spec())
+	return func(ctx context.Context, in mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		r := requestOf(ctx)
+		if !hasScope(r.caller, need) {
+			r.lacks = allNeeded(need)
+			return failed("The access token lacks the scope " + need + "."), nil
+		}
+		c, err := s.bind(r, tool, title, in.Params)
+		if err != nil {
+			return s.broken(tool.Spec().Name, err), nil
+		}
+		return s.serve(ctx, c)
+	}
+}
+
+// allNeeded is every scope that a step-up to need should ask for, so that a client
+// which replaces its token doesn't lose reading for writing.
+func allNeeded(need string) string {
+	if need == ScopeWrite {
+		return allScopes
+	}
+	return need
+}
+
+// bind is where a caller meets their keyring, and the only place.
+func (s *server) bind(r *request, tool tools.Tool, title string, in mcp.CallToolParams) (*call, error) {
+	keys, err := s.Vault.Keyring(r.caller)
+	if err != nil {
+		return nil, err
+	}
+	arguments := in.RawArguments
+	if len(arguments) == 0 || string(arguments) == "null" {
+		arguments = json.RawMessage("{}")
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, arguments); err != nil {
+		return nil, err
+	}
+	return &call{
+		caller: r.caller, session: r.session, keys: keys, tool: tool, title: title,
+		arguments: arguments, digest: sha256.Sum256(compact.Bytes()), input: in.MultiRoundTripParams,
+	}, nil
+}
+
+// serve runs c, or asks for the grant that it needs.
+func (s *server) serve(ctx context.Context, c *call) (*mcp.CallToolResult, error) {
+	err := c.keys.Ready(ctx, c.need())
+	if needs, ok := errors.AsType[*store.NeedsConnect](err); ok {
+		return s.connect(ctx, c, needs)
+	}
+	if err != nil {
+		return s.broken(c.name(), err), nil
+	}
+	return s.run(ctx, c)
+}
+
+// run lets the handler work with a client that is bound to c and dies with it.
+func (s *server) run(ctx context.Context, c *call) (*mcp.CallToolResult, error) {
+	info, err := c.keys.Info(ctx, c.need().Provider)
+	if err != nil {
+		return s.broken(c.name(), err), nil
+	}
+	b, end := s.bound(ctx, c)
+	defer end()
+	facts := tools.Facts{Account: info.Account.Label, Scopes: info.Scopes, Now: s.Now}
+	out, err := invoke(tools.WithFacts(b.ctx, facts), b, c)
+	end()
+	if err == nil {
+		return succeeded(b.redact(string(out))), nil
+	}
+	return s.failure(ctx, c, b, err)
+}
+
+// invoke calls the tool and turns its panic into an error.
+func invoke(ctx context.Context, b *bound, c *call) (out json.RawMessage, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return c.tool.Call(ctx, b.client(), c.arguments)
+}
+
+// failure is the answer to a handler's error: what the bound client met first
+// counts more than what the handler made of it.
+func (s *server) failure(ctx context.Context, c *call, b *bound, err error) (*mcp.CallToolResult, error) {
+	cause, wrote := b.outcome()
+	if needs, ok := errors.AsType[*store.NeedsConnect](cause); ok {
+		if wrote {
+			return s.connectAfterWrite(ctx, c, needs)
+		}
+		return s.connect(ctx, c, needs)
+	}
+	told, ok := errors.AsType[*tools.Error](err)
+	switch {
+	case errors.Is(cause, store.ErrUnavailable):
+		return failed(c.title + " can't be reached at the moment to renew the credential. Try again in a minute." + doubt(wrote)), nil
+	case ok:
+		return failed(b.redact(told.Message)), nil
+	case ctx.Err() != nil:
+		return failed("The call was cancelled." + doubt(wrote)), nil
+	case b.late():
+		return failed(fmt.Sprintf("%s took longer than %s. Ask for less, or try again later.", c.name(), s.deadline) + doubt(wrote)), nil
+	}
+	id := s.report("tool failed", errors.New(b.redact(err.Error())), "tool", c.name())
+	return failed("Something went wrong in " + c.name() + ". Its id in the server's log is " + id + "." + doubt(wrote)), nil
+}

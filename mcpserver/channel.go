@@ -1,0 +1,194 @@
+package mcpserver
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	mcpgo "github.com/mark3labs/mcp-go/server"
+
+	"github.com/latchkey-mcp/latchkey/store"
+)
+
+const (
+	inputID   = "connect"        // of our only input request
+	stateLife = 10 * time.Minute // as long as the link in it
+	maxWaits  = 2                // answers that only say "not yet"
+)
+
+// Why a requestState is of no use.
+var (
+	errForeignState = errors.New("this requestState is not of this call")
+	errOldState     = errors.New("this requestState is too old")
+)
+
+// A state is what a client of 2026-07-28 carries from one try of a call to the
+// next, sealed for this person, client, tool and arguments.
+type state struct {
+	ID      string `json:"i"` // of the elicitation
+	Link    string `json:"l"`
+	Waits   int    `json:"w"` // how often it heard "not yet"
+	Expires int64  `json:"e"` // Unix seconds
+}
+
+// connect answers a call whose grant is missing, on the best channel that the
+// client declared. It is never 401 or 403: the bearer is fine.
+func (s *server) connect(ctx context.Context, c *call, needs *store.NeedsConnect) (*mcp.CallToolResult, error) {
+	info := mcpgo.RequestProtocolInfoFromContext(ctx)
+	modern := info != nil && info.Modern && elicitsURL(info.ClientCapabilities)
+	if modern && c.input.RequestState != "" {
+		st, err := s.openState(c, c.input.RequestState)
+		switch {
+		case err == nil:
+			return s.resume(ctx, c, needs, st)
+		case !errors.Is(err, errOldState):
+			return failed("The requestState doesn't belong to this call. Call " + c.name() + " again without it."), nil
+		}
+	}
+	link, err := s.ConnectLink(ctx, c.caller, c.need())
+	if err != nil {
+		return s.broken(c.name(), err), nil
+	}
+	st := state{ID: rand.Text(), Link: link, Expires: s.Now().Add(stateLife).Unix()}
+	switch {
+	case modern:
+		return s.ask(c, needs, st)
+	case c.session.urlElicitation():
+		return nil, elicitationRequired(c, needs, st)
+	default:
+		return failed(connectText(c, needs, link)), nil
+	}
+}
+
+// connectAfterWrite is connect where the call may have changed something before
+// its grant ended: no client may then repeat it without being asked.
+func (s *server) connectAfterWrite(ctx context.Context, c *call, needs *store.NeedsConnect) (*mcp.CallToolResult, error) {
+	link, err := s.ConnectLink(ctx, c.caller, c.need())
+	if err != nil {
+		return s.broken(c.name(), err), nil
+	}
+	return failed(connectText(c, needs, link) + doubt(true)), nil
+}
+
+// ask is input_required with a URL elicitation (2026-07-28).
+func (s *server) ask(c *call, needs *store.NeedsConnect, st state) (*mcp.CallToolResult, error) {
+	sealed, err := s.sealState(c, st)
+	if err != nil {
+		return s.broken(c.name(), err), nil
+	}
+	return mcpgo.NewInputRequestBuilder(sealed).Elicit(inputID, elicitation(c, needs, st)).ToolResult(), nil
+}
+
+// resume is a later try: the user answered the elicitation, or the client comes
+// back after "not yet". A try without either is asked the same thing again.
+func (s *server) resume(ctx context.Context, c *call, needs *store.NeedsConnect, st state) (*mcp.CallToolResult, error) {
+	answer := mcpgo.ElicitationResponse(c.input.InputResponses, inputID)
+	switch {
+	case answer == nil && st.Waits == 0:
+		return s.ask(c, needs, st)
+	case answer != nil && answer.Action != mcp.ElicitationResponseActionAccept:
+		return failed(declinedText(c, st.Link)), nil
+	}
+	return s.await(ctx, c, st)
+}
+
+// await gives the user time to finish in the browser. Clients come back at once
+// after an accepted elicitation, so this is also what slows them down.
+func (s *server) await(ctx context.Context, c *call, st state) (*mcp.CallToolResult, error) {
+	waiting, cancel := context.WithTimeout(ctx, s.wait)
+	defer cancel()
+	err := c.keys.Wait(waiting, c.need())
+	if err == nil {
+		return s.run(ctx, c)
+	}
+	needs, ok := errors.AsType[*store.NeedsConnect](err)
+	if !ok {
+		return s.broken(c.name(), err), nil
+	}
+	if st.Waits >= maxWaits {
+		return failed(connectText(c, needs, st.Link)), nil
+	}
+	st.Waits++
+	sealed, err := s.sealState(c, st)
+	if err != nil {
+		return s.broken(c.name(), err), nil
+	}
+	return mcpgo.NewInputRequestBuilder(sealed).ToolResult(), nil
+}
+
+// elicitationRequired is JSON-RPC error -32042 (2025-11-25).
+func elicitationRequired(c *call, needs *store.NeedsConnect, st state) error {
+	return fmt.Errorf("%s has to be connected before %s can be called: %w", c.title, c.name(),
+		mcp.URLElicitationRequiredError{Elicitations: []mcp.ElicitationParams{elicitation(c, needs, st)}})
+}
+
+func elicitation(c *call, needs *store.NeedsConnect, st state) mcp.ElicitationParams {
+	return mcp.ElicitationParams{
+		Mode: mcp.ElicitationModeURL, ElicitationID: st.ID, URL: st.Link,
+		Message: fmt.Sprintf("Latchkey needs access to your %s account (%s). Open the link to see what for, and to connect it.", c.title, needs.Reason),
+	}
+}
+
+// connectText asks through the model: for clients that know no elicitation, and
+// where one has run its course.
+func connectText(c *call, needs *store.NeedsConnect, link string) string {
+	return fmt.Sprintf("%s can't be used yet: %s. Ask the user to open this link in a browser and to connect their account there: %s "+
+		"Show it exactly as it is. It works once, within ten minutes, for this user only. "+
+		"Once they say that they have connected, call %s again with the same arguments.", c.title, needs.Reason, link, c.name())
+}
+
+func declinedText(c *call, link string) string {
+	return fmt.Sprintf("The user did not want to connect %s now, so %s did nothing. Don't ask again by yourself. "+
+		"Should they change their mind, they can open this link in a browser within ten minutes: %s", c.title, c.name(), link)
+}
+
+// sealState seals st for c alone.
+func (s *server) sealState(c *call, st state) (string, error) {
+	plain, err := json.Marshal(st)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := s.states.Encrypt(plain, stateOwner(c))
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(sealed), nil
+}
+
+// openState is the state that sealState sealed for c: errForeignState where it was
+// sealed for another person, client, tool or arguments, or by nobody.
+func (s *server) openState(c *call, raw string) (state, error) {
+	sealed, err := base64.RawURLEncoding.DecodeString(raw)
+	if err != nil {
+		return state{}, errForeignState
+	}
+	plain, err := s.states.Decrypt(sealed, stateOwner(c))
+	var st state
+	if err != nil || json.Unmarshal(plain, &st) != nil {
+		return state{}, errForeignState
+	}
+	if s.Now().Unix() >= st.Expires {
+		return state{}, errOldState
+	}
+	return st, nil
+}
+
+// stateOwner is the associated data of a state: each part with its length.
+func stateOwner(c *call) []byte {
+	digest := c.caller.Principal().Digest()
+	var out []byte
+	for _, part := range []string{"state v1", string(digest[:]), c.caller.ClientID(), c.name(), string(c.digest[:])} {
+		out = binary.BigEndian.AppendUint64(out, uint64(len(part)))
+		out = append(out, part...)
+	}
+	return out
+}
+
+func hexDigest(digest [32]byte) string { return hex.EncodeToString(digest[:]) }

@@ -1,0 +1,120 @@
+package mcpserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/latchkey-mcp/latchkey/store/identity"
+)
+
+// A request is what the edge knows of one HTTP request. The first two fields are
+// set before mcp-go runs, the others by hooks and tools for the answer's writer.
+type request struct {
+	caller  identity.Caller
+	session session // the zero session where there is none
+
+	begun *session // to be sealed into the answer of initialize
+	lacks string   // OAuth scopes that the called tool needs and the token lacks
+}
+
+type requestKey struct{}
+
+func withRequest(ctx context.Context, r *request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// requestOf is the request that ctx belongs to; outside of one it is nobody's.
+func requestOf(ctx context.Context) *request {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r
+	}
+	return &request{}
+}
+
+// limited reads the body, at most maxBody bytes of it, so that nothing behind it
+// reads without a limit.
+func (s *server) limited(next http.Handler) http.Handler {
+	return http.MaxBytesHandler(next, maxBody)
+}
+
+// buffer is r with its body in memory; false where an error was answered.
+func buffer(w http.ResponseWriter, r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		w.Header().Set("Connection", "close")
+		writeError(w, http.StatusRequestEntityTooLarge, "request_too_large",
+			"The request is larger than "+size(tooLarge.Limit)+". Send less in one call.")
+		return false
+	}
+	if err != nil {
+		writeError(w, http.StatusBadRequest, "invalid_request", "The request's body could not be read.")
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return true
+}
+
+// recovered turns a panic outside of a tool into an answer without its text.
+func (s *server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(v)
+			default:
+				id := s.report("panic in a request", errors.New(string(debug.Stack())))
+				writeError(w, http.StatusInternalServerError, "server_error", "Something went wrong here. Its id in the log is "+id+".")
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// An answer is mcp-go's response, held back until its first byte: what a hook or a
+// tool marked in the meantime can then still change it into a 403, or add the
+// session id of initialize.
+type answer struct {
+	http.ResponseWriter
+	server  *server
+	request *request
+	begun   bool
+	refused bool
+}
+
+// WriteHeader sends the status, once.
+func (a *answer) WriteHeader(status int) {
+	if a.begun {
+		return
+	}
+	a.begun = true
+	if a.request.lacks != "" {
+		a.refused = true
+		a.server.insufficient(a.ResponseWriter, a.request.lacks)
+		return
+	}
+	if a.request.begun != nil {
+		a.server.issueSession(a.Header(), a.request)
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends p, unless the answer was refused.
+func (a *answer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	if a.refused {
+		return len(p), nil
+	}
+	return a.ResponseWriter.Write(p)
+}
+
+// Flush lets mcp-go answer subscriptions/listen with an event stream.
+func (a *answer) Flush() {
+	if f, ok := a.ResponseWriter.(http.Flusher); ok && !a.refused {
+		f.Flush()
+	}
+}
