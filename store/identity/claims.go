@@ -20,8 +20,8 @@ const maxSubject = 255
 // claimNames have a meaning to us; none may appear in another case.
 var claimNames = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "cid", "scope", "scp",
-	"nonce", "at_hash", "c_hash", "s_hash", "events", "cnf", "typ", "token_use", "name", "preferred_username", "email",
-	"payload", "protected", "header", "signature", "signatures",
+	"nonce", "at_hash", "c_hash", "s_hash", "events", "cnf", "typ", "token_use",
+	"payload", "protected", "signature", "signatures",
 }
 
 // otherTokens are claims of things that are no bearer access token, whatever
