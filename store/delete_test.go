@@ -1,0 +1,114 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/latchkey-mcp/latchkey/store"
+)
+
+// pending counts what is still to be revoked.
+func (w *world) pending() (n int64) {
+	w.t.Helper()
+	n, err := w.db.Records().Sweep(w.t.Context(), w.clock.Now().Add(25*time.Hour))
+	ok(w.t, err)
+	return n
+}
+
+func (w *world) receipt(subject string) string {
+	w.t.Helper()
+	list := w.entries(subject)
+	return string(list[len(list)-1].Event) + ": " + list[len(list)-1].Reason
+}
+
+func TestDisconnect(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	bob, _ := w.connect("bob")
+	grant, err := w.grant(alice)
+	ok(t, err)
+	ok(t, alice.Delete(t.Context(), "github"))
+	same(t, w.provider.revoked, []string{grant.Access.Reveal()})
+	needs(t, alice.Ready(t.Context(), github), "not connected yet")
+	is(t, alice.Delete(t.Context(), "github"), store.ErrNotFound)
+	ok(t, bob.Ready(t.Context(), github))
+	same(t, w.receipt("alice"), "disconnect: removed here; revoked at the provider")
+	same(t, w.pending(), int64(0))
+}
+
+// It is unusable before the provider is asked, and a crash then loses nothing.
+func TestDisconnectFirstHereThenThere(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	w.provider.down = errors.New("no route")
+	err := alice.Delete(t.Context(), "github")
+	var unconfirmed *store.RevokeError
+	if !errors.As(err, &unconfirmed) || unconfirmed.Provider != "github" {
+		t.Fatalf("error %v, want a RevokeError", err)
+	}
+	needs(t, alice.Ready(t.Context(), github), "not connected yet")
+	same(t, w.receipt("alice"), "disconnect: removed here; the provider did not confirm the revocation")
+	same(t, w.pending(), int64(1))
+}
+
+func TestDisconnectWhatTheProviderForgot(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	w.provider.down = &store.Refused{Reason: "unknown token"}
+	ok(t, alice.Delete(t.Context(), "github"))
+	same(t, w.pending(), int64(0))
+}
+
+func TestDisconnectTriesAgain(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	w.provider.stumbles = 2
+	ok(t, alice.Delete(t.Context(), "github"))
+	same(t, len(w.provider.revoked), 1)
+}
+
+func TestDisconnectIsNotCutShort(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ok(t, alice.Delete(ctx, "github"))
+	same(t, len(w.provider.revoked), 1)
+}
+
+func TestDisconnectWhatDoesNotOpen(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	w.sql("UPDATE grants SET sealed = x'00'")
+	var unconfirmed *store.RevokeError
+	if err := alice.Delete(t.Context(), "github"); !errors.As(err, &unconfirmed) {
+		t.Fatalf("error %v, want a RevokeError", err)
+	}
+	_, err := alice.Info(t.Context(), "github")
+	is(t, err, store.ErrNotFound)
+	same(t, w.receipt("alice"),
+		"disconnect: removed here; it could not be read, so the provider was not asked to revoke it")
+}
+
+// Where the row can't be removed, nothing is revoked and nothing is pending.
+func TestDisconnectThatFailsChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	w.sql("CREATE TRIGGER full BEFORE DELETE ON grants BEGIN SELECT raise(ABORT, 'no room'); END")
+	contains(t, alice.Delete(t.Context(), "github"), "no room")
+	same(t, len(w.provider.revoked), 0)
+	same(t, w.pending(), int64(0))
+	ok(t, alice.Ready(t.Context(), github))
+}
+
+// The revocation is written before the row goes.
+func TestDisconnectKeepsTheTokenUntilItIsRevoked(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	w.sql("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT raise(ABORT, 'no room'); END")
+	contains(t, alice.Delete(t.Context(), "github"), "no room")
+	ok(t, alice.Ready(t.Context(), github))
+	same(t, len(w.provider.revoked), 0)
+}

@@ -1,0 +1,161 @@
+package store_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/latchkey-mcp/latchkey/store"
+	"github.com/latchkey-mcp/latchkey/store/identity"
+)
+
+// A place is a row of the table of grants, and who may open it.
+type place struct {
+	keyring store.Keyring
+	row     store.Row
+}
+
+// places fills a vault with rows that differ in one thing each: the person, the
+// provider, the account, the version.
+func (w *world) places() []place {
+	w.t.Helper()
+	var list []place
+	file := func(subject, provider, account string, ifVersion int64) int64 {
+		k := w.keyring(subject)
+		c := w.connection(account, w.provider.issue())
+		c.Provider, c.IfVersion = provider, ifVersion
+		info, err := k.Put(w.t.Context(), c)
+		ok(w.t, err)
+		row, err := w.db.Grants().Get(w.t.Context(), owner(w, subject), provider)
+		ok(w.t, err)
+		list = append(list, place{k, row})
+		return info.Version
+	}
+	first := file("alice", "github", "one", 0)
+	file("alice", "github", "one", first) // list[0] is what it was before
+	file("alice", "google", "one", 0)
+	file("bob", "github", "one", 0)
+	file("bob", "google", "two", 0)
+	return list
+}
+
+func owner(w *world, subject string) identity.Digest {
+	return w.issuer.Caller(subject).Principal().Digest()
+}
+
+func (w *world) put(row store.Row) {
+	w.t.Helper()
+	w.sql("UPDATE grants SET sealed = ?, version = ? WHERE owner = ? AND provider = ?",
+		row.Sealed, row.Version, row.Owner[:], row.Provider)
+}
+
+func TestRowsOpenOnlyAsWhatTheyAre(t *testing.T) {
+	w := newWorld(t)
+	places := w.places()
+	for i, to := range places[1:] {
+		need := store.Need{Provider: to.row.Provider}
+		for j, from := range places {
+			if i+1 == j {
+				continue
+			}
+			swapped := to.row
+			swapped.Sealed = from.row.Sealed
+			w.put(swapped)
+			needs(t, to.keyring.Ready(t.Context(), need), "can't be read")
+			if from.row.Owner == to.row.Owner && from.row.Provider == to.row.Provider {
+				continue // with its version too it is a restored backup
+			}
+			swapped.Version = from.row.Version
+			w.put(swapped)
+			needs(t, to.keyring.Ready(t.Context(), need), "can't be read")
+		}
+		relabelled := to.row
+		relabelled.Version++
+		w.put(relabelled)
+		needs(t, to.keyring.Ready(t.Context(), need), "can't be read")
+		w.put(to.row)
+		ok(t, to.keyring.Ready(t.Context(), need))
+	}
+}
+
+func TestNoByteOfARowCanChange(t *testing.T) {
+	w := newWorld(t)
+	p := w.places()[4]
+	need := store.Need{Provider: p.row.Provider}
+	backend := func(sealed []byte) error {
+		row := p.row
+		row.Sealed = sealed
+		ok(t, w.db.Grants().Delete(t.Context(), row.Owner, row.Provider, row.Version))
+		ok(t, w.db.Grants().Put(t.Context(), row, 0))
+		return p.keyring.Ready(t.Context(), need)
+	}
+	for i := range p.row.Sealed {
+		changed := bytes.Clone(p.row.Sealed)
+		changed[i] ^= 1
+		needs(t, backend(changed), "can't be read")
+	}
+	for i := 0; i < len(p.row.Sealed); i += 7 {
+		needs(t, backend(p.row.Sealed[:i]), "can't be read")
+	}
+	ok(t, backend(p.row.Sealed))
+}
+
+// A row that doesn't open is shown, can be connected anew and can be removed.
+func TestAnUnreadableRowIsNoDeadEnd(t *testing.T) {
+	w := newWorld(t)
+	alice, info := w.connect("alice")
+	w.sql("UPDATE grants SET sealed = x'01ff'")
+	shown, err := alice.Info(t.Context(), "github")
+	ok(t, err)
+	same(t, shown, store.Info{
+		Provider: "github", Version: info.Version, UpdatedAt: info.UpdatedAt,
+		Broken: "the stored connection can't be read any more",
+	})
+	list, err := alice.List(t.Context())
+	ok(t, err)
+	same(t, list, []store.Info{shown})
+
+	c := w.connection("alice", w.provider.issue())
+	c.IfVersion = shown.Version
+	_, err = alice.Put(t.Context(), c)
+	ok(t, err)
+	ok(t, alice.Ready(t.Context(), github))
+}
+
+// Whoever steals the files has nothing: no token, account label or scope is in
+// the database, its log or the key file.
+func TestTheft(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice", "scope-"+canary)
+	w.clock.Advance(2 * time.Hour)
+	_, err := alice.Grant(t.Context(), store.Call{Need: github}) // refreshes
+	ok(t, err)
+	bob, _ := w.connect("bob")
+	w.provider.set(func() { w.provider.down = fmt.Errorf("down") })
+	if bob.Delete(t.Context(), "github") == nil {
+		t.Fatal("revoked by a provider that is down") // leaves a pending revocation
+	}
+	secret := struct{ Secret string }{canary}
+	ok(t, store.NewTable[any](w.vault, "ticket").Put(t.Context(), "key-"+canary, owner(w, "alice"), time.Hour, secret))
+
+	files, err := filepath.Glob(filepath.Join(w.dir, "*"))
+	ok(t, err)
+	if len(files) < 3 {
+		t.Fatalf("only %v: the write-ahead log is not among them", files)
+	}
+	seen := false
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		ok(t, err)
+		if bytes.Contains(raw, []byte(canary)) || bytes.Contains(raw, []byte("@alice")) {
+			t.Errorf("%s holds a secret in clear", filepath.Base(file))
+		}
+		seen = seen || bytes.Contains(raw, []byte("id-of-alice"))
+	}
+	if !seen {
+		t.Fatal("the search itself doesn't work: the account id is not found, which is in clear")
+	}
+}
