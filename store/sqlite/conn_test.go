@@ -1,0 +1,152 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-mcp/latchkey/store/audit"
+)
+
+func openDB(t *testing.T) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func run(t *testing.T, db *sql.DB, statement string) {
+	t.Helper()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Every connection has its pragmas, also one that replaces a discarded one.
+func TestPragmas(t *testing.T) {
+	db := openDB(t)
+	for range 2 {
+		for name, test := range map[string]struct {
+			pool *sql.DB
+			n    int
+			want map[string]string
+		}{
+			"writer": {db.writer, 1, map[string]string{
+				"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000",
+				"secure_delete": "1", "query_only": "0",
+			}},
+			"reader": {db.reader, readers, map[string]string{
+				"journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "5000", "query_only": "1",
+			}},
+		} {
+			if n := test.pool.Stats().MaxOpenConnections; n != test.n {
+				t.Errorf("%s: %d connections, want %d", name, n, test.n)
+			}
+			for pragma, want := range test.want {
+				var got string
+				if err := test.pool.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+					t.Errorf("%s: %s is %q (%v), want %q", name, pragma, got, err, want)
+				}
+			}
+			test.pool.SetMaxIdleConns(-1) // the next use opens another
+		}
+	}
+}
+
+// A reader that could write would go around the one writer.
+func TestReadersCanNotWrite(t *testing.T) {
+	db := openDB(t)
+	_, err := db.reader.Exec("DELETE FROM audit")
+	err = db.explain(err)
+	if err == nil || !strings.Contains(err.Error(), "can't be written") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+// A cancelled context would discard the connection and all that is prepared on
+// it. The temporary table lives as long as the connection does.
+func TestCancelledContextKeepsTheConnection(t *testing.T) {
+	db := openDB(t)
+	run(t, db.writer, "CREATE TEMP TABLE witness (x)")
+	for i := range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Duration(i)*5*time.Microsecond, cancel)
+		if err := db.Audit().Append(ctx, audit.Entry{}); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+	}
+	run(t, db.writer, "SELECT x FROM witness")
+}
+
+// The faults are SQLite's own; only the file is told to be full or read-only.
+func TestFaultsAreExplained(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault, says string
+	}{
+		"a full disk":   {"PRAGMA max_page_count = 1", "the disk is full: make room, nothing is lost"},
+		"read-only":     {"PRAGMA query_only(1)", "it can't be written: check the permissions"},
+		"a locked file": {"PRAGMA busy_timeout = 10", "another process keeps it locked"},
+		"a lost table":  {"DROP TABLE audit", "no such table"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openDB(t)
+			if name == "a locked file" {
+				other, err := sql.Open("sqlite", db.path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer other.Close()
+				other.SetMaxOpenConns(1)
+				run(t, other, "BEGIN IMMEDIATE")
+			}
+			run(t, db.writer, test.fault)
+			var err error
+			for i := 0; err == nil && i < 200; i++ {
+				err = db.Audit().Append(t.Context(), audit.Entry{Reason: strings.Repeat("x", 4000)})
+			}
+			if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), db.path) ||
+				strings.Contains(err.Error(), "\n") {
+				t.Fatalf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestNewerDatabaseIsRefused(t *testing.T) {
+	db := openDB(t)
+	run(t, db.writer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
+	dir := filepath.Dir(db.path)
+	_, err := Open(t.Context(), dir, nil)
+	if err == nil || !strings.Contains(err.Error(), "use a newer Latchkey") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+// What is deleted is overwritten: a data key that is gone is gone from the file.
+func TestDeletedIsOverwritten(t *testing.T) {
+	db := openDB(t)
+	const marker = "a-reason-that-was-deleted"
+	for i := range 20 {
+		if err := db.Audit().Append(t.Context(), audit.Entry{Reason: fmt.Sprint(marker, i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, db.writer, "DELETE FROM audit")
+	run(t, db.writer, "PRAGMA wal_checkpoint(TRUNCATE)")
+	raw, err := os.ReadFile(db.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(raw), marker) {
+		t.Fatal("what was deleted is still in the file")
+	}
+}
