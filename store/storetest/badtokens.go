@@ -344,12 +344,16 @@ func (i *Issuer) envelopes() []BadToken {
 		maps.Copy(claims, jws)
 		return string(marshal(i.t, claims))
 	}
+	// Escapes mean the same to a parser and leave two dots to count.
+	segments := strings.ReplaceAll(as(flat), ".", `\u002e`)
+	segments = `{"x":"..",` + segments[1:]
 	text := func(v any) string { return string(marshal(i.t, v)) }
 	return []BadToken{
 		{"flattened JSON", text(flat)},
 		{"general JSON", text(general)},
 		{"flattened JSON with outer claims", as(flat)},
 		{"general JSON with outer claims", as(general)},
+		{"JSON envelope of three segments", segments},
 		{"JSON envelope in base64url", b64([]byte(as(flat)))},
 		{"JSON envelope as a payload", join(bobs[0], b64([]byte(as(flat))), bobs[2])},
 		{"signed claims with an envelope's members", i.Sign(nil, i.claims(flat))},
