@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/latchkey-mcp/latchkey/store/identity"
@@ -68,15 +69,19 @@ func bearer(r *http.Request) (string, error) {
 	return token, nil
 }
 
-// inURI looks at the query as written, so that no parser's leniency hides a token.
+// inURI looks at the query pair by pair, so that a broken one hides no token.
 func inURI(r *http.Request) bool {
-	for pair := range strings.FieldsFuncSeq(r.URL.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
+	separator := func(c rune) bool { return c == '&' || c == ';' }
+	for pair := range strings.FieldsFuncSeq(r.URL.RawQuery, separator) {
 		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
 		if strings.EqualFold(name, "access_token") {
 			return true
 		}
 	}
-	return r.URL.Query().Has("access_token")
+	return false
 }
 
 // isToken68 checks the b64token syntax of RFC 6750, section 2.1.

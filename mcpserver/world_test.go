@@ -212,14 +212,17 @@ func (w *world) connect(person string) store.Info {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	info, err := keys.Put(w.t.Context(), store.Connection{
-		Provider: "acme", Account: store.Account{ID: "id-" + person, Label: "@" + person},
-		Token: w.provider.issue(person),
-	})
+	info, err := keys.Put(w.t.Context(), connectionOf(person, w.provider.issue(person)))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return info
+}
+
+func connectionOf(person string, token store.Token) store.Connection {
+	return store.Connection{
+		Provider: "acme", Account: store.Account{ID: "id-" + person, Label: "@" + person}, Token: token,
+	}
 }
 
 // audited are person's entries of that event.
@@ -248,6 +251,7 @@ type provider struct {
 	access  map[string]string // token → person
 	refresh map[string]string
 	seen    []*http.Request
+	down    bool                                              // no refresh is answered
 	before  func(w http.ResponseWriter, r *http.Request) bool // answers itself if true
 }
 
@@ -323,8 +327,14 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *provider) Refresh(_ context.Context, _ string, t store.Token) (store.Token, error) {
 	p.mu.Lock()
 	person, known := p.refresh[t.Refresh.Reveal()]
-	delete(p.refresh, t.Refresh.Reveal())
+	down := p.down
+	if !down {
+		delete(p.refresh, t.Refresh.Reveal())
+	}
 	p.mu.Unlock()
+	if down {
+		return store.Token{}, errors.New("connection refused")
+	}
 	if !known {
 		return store.Token{}, &store.Refused{Reason: "the provider revoked it"}
 	}
