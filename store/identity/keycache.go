@@ -13,7 +13,7 @@ const (
 	refreshAfter = 10 * time.Minute // a set older than this is fetched anew, behind the callers' backs
 	keepFor      = 24 * time.Hour   // a set older than this is not used
 	retryAfter   = time.Second      // between two tries while there is no set at all
-	unknownAfter = 10 * time.Second // between two fetches for the sake of an unknown key
+	againAfter   = 10 * time.Second // between two fetches for an unknown key, or of an old set
 )
 
 // A keyCache keeps an issuer's last good key set. Whoever has a set to use never
@@ -50,7 +50,7 @@ func (c *keyCache) get(ctx context.Context) (*keySet, error) {
 		return c.wait(ctx, c.fetch(&c.tried, retryAfter))
 	}
 	if c.now().Sub(set.fetched) >= refreshAfter {
-		c.fetch(&c.tried, unknownAfter)
+		c.fetch(&c.tried, againAfter)
 	}
 	return set, nil
 }
@@ -61,7 +61,7 @@ func (c *keyCache) newer(ctx context.Context, old *keySet) (*keySet, error) {
 	if set := c.usable(); set != nil && set != old {
 		return set, nil
 	}
-	flight := c.fetch(&c.unknown, unknownAfter)
+	flight := c.fetch(&c.unknown, againAfter)
 	if flight == nil {
 		return old, nil
 	}
