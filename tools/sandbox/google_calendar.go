@@ -24,7 +24,7 @@ func (cal *calendar) location() *time.Location {
 	return l
 }
 
-// googleReason is one error in the shape that all of Google's older APIs share.
+// googleError is one error in the shape that all of Google's older APIs share.
 func googleError(status int, message, reason string, extra object) answer {
 	one := object{"message": message, "domain": "global", "reason": reason}
 	for name, value := range extra {
@@ -59,7 +59,7 @@ func (s *Sandbox) googleAPI(h handler) http.Handler {
 				"authError", object{"location": "Authorization", "locationType": "header"}).
 				with("WWW-Authenticate", `Bearer realm="https://accounts.google.com/", error="invalid_token"`)
 		}
-		return h(c)
+		return partial(c, h(c))
 	}, googleFailing)
 }
 
@@ -100,7 +100,7 @@ func parameters(c *call, names ...string) (url.Values, answer) {
 		return nil, googleBad("Bad Request", "badRequest")
 	}
 	for name, values := range q {
-		if !slices.Contains(names, name) && !slices.Contains([]string{"alt", "prettyPrint", "quotaUser"}, name) {
+		if !slices.Contains(names, name) && !slices.Contains([]string{"alt", "fields", "prettyPrint", "quotaUser"}, name) {
 			return nil, badParameter(name, "Invalid JSON payload received. Unknown name "+strconv.Quote(name)+": Cannot bind query parameter.")
 		}
 		if len(values) > 1 {
