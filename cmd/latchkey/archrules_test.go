@@ -164,8 +164,8 @@ func checkReveal(f sourceFile) []string {
 // toolStdlib is what a tool module may import of the standard library.
 var toolStdlib = []string{
 	"bytes", "cmp", "context", "crypto/sha256", "embed", "encoding/base64", "encoding/hex", "encoding/json", "errors", "fmt",
-	"io", "iter", "maps", "math", "net/http", "net/url", "path", "regexp", "slices", "sort", "strconv", "strings",
-	"time", "unicode", "unicode/utf8",
+	"io", "iter", "log/slog", "maps", "math", "net/http", "net/url", "path", "regexp", "slices", "sort", "strconv", "strings",
+	"time", "time/tzdata", "unicode", "unicode/utf8",
 }
 
 func checkToolImports(f sourceFile) []string {
@@ -193,7 +193,7 @@ func checkToolImports(f sourceFile) []string {
 
 // toolHTTP is what a tool module may use of net/http: names and messages, no
 // client, no transport, no server.
-var toolHTTP = regexp.MustCompile(`^(Status\w+|Method\w+|Header|Request|Response|NewRequestWithContext|NoBody)$`)
+var toolHTTP = regexp.MustCompile(`^(Status\w+|Method\w+|Header|Request|Response|NewRequestWithContext|NoBody|ErrUseLastResponse)$`)
 
 func checkToolClients(f sourceFile) []string {
 	name := f.importName("net/http")

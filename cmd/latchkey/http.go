@@ -123,17 +123,17 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap lets http.ResponseController through.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// loopback answers requests for our own origin from the handler that serves it
+// ownIssuer answers requests for our own origin from the handler that serves it
 // there, and sends none elsewhere: behind a proxy, a process may not reach itself
 // by its public name.
-type loopback struct {
+type ownIssuer struct {
 	public  string
 	handler http.Handler
 }
 
 // RoundTrip implements http.RoundTripper.
-func (l loopback) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme+"://"+req.URL.Host != l.public {
+func (o ownIssuer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme+"://"+req.URL.Host != o.public {
 		return nil, errors.New("not a URL of our own issuer: " + req.URL.Host)
 	}
 	in := req.Clone(req.Context())
@@ -143,7 +143,7 @@ func (l loopback) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer in.Body.Close()
 	rec := &recorder{header: http.Header{}}
-	l.handler.ServeHTTP(rec, in)
+	o.handler.ServeHTTP(rec, in)
 	rec.WriteHeader(http.StatusOK)
 	return &http.Response{
 		StatusCode: rec.status, Status: http.StatusText(rec.status),

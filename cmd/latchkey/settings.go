@@ -113,7 +113,7 @@ func (c *serveCommand) data(m *mistakes) string {
 // signIn fills in where people sign in: exactly one of the two ways.
 func (c *serveCommand) signIn(cfg *config, m *mistakes) {
 	switch {
-	case c.Issuer == "" && c.Upstream == "":
+	case c.Issuer == "" && c.Upstream == "" && c.IssuerClient == clientFlags{} && c.UpstreamClient == clientFlags{}:
 		m.add("issuer", "is missing, and so is %s: say where people sign in (made-up people exist only in latchkey demo)",
 			setting("upstream-issuer"))
 	case c.Issuer != "" && c.Upstream != "":

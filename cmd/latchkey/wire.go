@@ -16,6 +16,8 @@ import (
 	"github.com/latchkey-mcp/latchkey/store/identity"
 	"github.com/latchkey-mcp/latchkey/store/sqlite"
 	"github.com/latchkey-mcp/latchkey/tools"
+	"github.com/latchkey-mcp/latchkey/tools/calendar"
+	"github.com/latchkey-mcp/latchkey/tools/github"
 )
 
 // config is what a command line boils down to.
@@ -158,7 +160,7 @@ func newIssuer(ctx context.Context, cfg config, vault *store.Vault) (issuer, err
 		return issuer{}, err
 	}
 	iss.handler, iss.clientName = server.Handler(), server.ClientName
-	iss.client = &http.Client{Transport: loopback{cfg.Public, iss.handler}, Timeout: 30 * time.Second}
+	iss.client = &http.Client{Transport: ownIssuer{cfg.Public, iss.handler}, Timeout: 30 * time.Second}
 	return iss, nil
 }
 
@@ -209,7 +211,7 @@ func (c config) served() []tools.Module {
 }
 
 // allModules is every tool there is.
-func allModules() []tools.Module { return nil }
+func allModules() []tools.Module { return []tools.Module{calendar.Module(), github.Module()} }
 
 // sweep removes what expired from the vault every five minutes, until ctx ends.
 func (s *service) sweep(ctx context.Context, cfg config) {
