@@ -1,0 +1,144 @@
+package authserver
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRegistration(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.registerAs(map[string]any{
+		"client_name": "An app", "redirect_uris": []string{appRedirect, localRedirect}, "token_endpoint_auth_method": "none",
+		"grant_types":    []string{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"},
+		"response_types": []string{"code"}, "scope": "tools:read", "logo_uri": "https://app.example/logo.svg",
+	})
+	if a.StatusCode != http.StatusCreated || a.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	got := a.json(t)
+	if id, _ := got["client_id"].(string); len(id) < 26 {
+		t.Errorf("client_id %q", id)
+	}
+	delete(got, "client_id")
+	want := map[string]any{
+		"client_id_issued_at": float64(w.clock.now().Unix()), "client_name": "An app",
+		"redirect_uris": []any{appRedirect, localRedirect}, "token_endpoint_auth_method": "none",
+		"grant_types": []any{"authorization_code", "refresh_token"}, "response_types": []any{"code"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A registration can't choose its id, or become somebody else.
+func TestRegistrationIgnoresAnID(t *testing.T) {
+	w := newWorld(t, nil)
+	got := w.registerAs(map[string]any{
+		"client_id": pagesID, "client_secret": "mine", "redirect_uris": []string{appRedirect}, "pages": true,
+	}).json(t)
+	if got["client_id"] == pagesID || got["client_secret"] == "mine" {
+		t.Errorf("registered as %v", got)
+	}
+}
+
+func TestBadRegistrations(t *testing.T) {
+	w := newWorld(t, nil)
+	with := func(name string, value any) map[string]any {
+		return map[string]any{"redirect_uris": []string{appRedirect}, name: value}
+	}
+	cases := []struct {
+		name string
+		body any
+		want string
+	}{
+		{"javascript", with("redirect_uris", []string{"javascript:alert(1)"}), "invalid_redirect_uri"},
+		{"javascript with an authority", with("redirect_uris", []string{"javascript://x/%0aalert(1)"}), "invalid_redirect_uri"},
+		{"data", with("redirect_uris", []string{"data:text/html,x"}), "invalid_redirect_uri"},
+		{"plain http", with("redirect_uris", []string{"http://app.example/cb"}), "invalid_redirect_uri"},
+		{"fragment", with("redirect_uris", []string{appRedirect + "#f"}), "invalid_redirect_uri"},
+		{"one bad of two", with("redirect_uris", []string{appRedirect, "file:///x"}), "invalid_redirect_uri"},
+		{"none", with("redirect_uris", []string{}), "invalid_redirect_uri"},
+		{"too many", with("redirect_uris", slices.Repeat([]string{appRedirect}, maxRedirects+1)), "invalid_redirect_uri"},
+		{"private_key_jwt", with("token_endpoint_auth_method", "private_key_jwt"), "invalid_client_metadata"},
+		{"implicit only", with("response_types", []string{"token"}), "invalid_client_metadata"},
+		{"client credentials only", with("grant_types", []string{"client_credentials"}), "invalid_client_metadata"},
+		{"a list", []string{appRedirect}, "invalid_client_metadata"},
+		{"a wrong type", with("client_name", 7), "invalid_client_metadata"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			a := w.registerAs(c.body)
+			if a.StatusCode != http.StatusBadRequest || a.json(t)["error"] != c.want {
+				t.Errorf("%d %s, want %s", a.StatusCode, a.body, c.want)
+			}
+		})
+	}
+	if a := w.registerAs(with("client_name", strings.Repeat("n", maxRegistration))); a.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("oversize: %d", a.StatusCode)
+	}
+	asForm := w.browser().post("/register", nil)
+	if asForm.StatusCode != http.StatusUnsupportedMediaType {
+		t.Errorf("a form, as any page could send it: %d", asForm.StatusCode)
+	}
+}
+
+func TestRegistrationIsRateLimited(t *testing.T) {
+	w := newWorld(t, nil)
+	good := map[string]any{"redirect_uris": []string{appRedirect}}
+	for i := range 30 {
+		if a := w.registerAs(good); a.StatusCode != http.StatusCreated {
+			t.Fatalf("registration %d: %d", i, a.StatusCode)
+		}
+	}
+	a := w.registerAs(good)
+	if a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" {
+		t.Errorf("registration 31: %d %v", a.StatusCode, a.Header)
+	}
+	w.clock.add(2 * time.Second)
+	if a := w.registerAs(good); a.StatusCode != http.StatusCreated {
+		t.Errorf("later: %d", a.StatusCode)
+	}
+}
+
+func TestLimiter(t *testing.T) {
+	c := &clock{t: time.Now()}
+	l := newLimiter(c.now, perAddress{every: time.Minute, burst: 2})
+	from := func(address string) bool {
+		return l.allow(&http.Request{RemoteAddr: address, Header: http.Header{"X-Forwarded-For": {"192.0.2.99"}}})
+	}
+	for address, want := range map[string]string{
+		"192.0.2.1:1": "192.0.2.1:2", "[2001:db8::1]:1": "[2001:db8::ffff:1]:1", "[::ffff:192.0.2.7]:1": "192.0.2.7:1",
+	} {
+		if !from(address) || !from(want) || from(address) {
+			t.Errorf("%s and %s don't share two", address, want)
+		}
+	}
+	if !from("192.0.2.2:1") || !from("[2001:db8:0:1::1]:1") {
+		t.Error("others are held up")
+	}
+	allowed := 0
+	for i := range 100 {
+		if from("198.51.100." + string(rune('0'+i%10)) + string(rune('0'+i/10)) + ":1") {
+			allowed++
+		}
+	}
+	if allowed > 20 {
+		t.Errorf("%d from many addresses at once", allowed)
+	}
+	for i := range 2 * maxAddresses {
+		from("[2001:db8:" + hex(i) + "::1]:1")
+	}
+	if len(l.each) > maxAddresses {
+		t.Errorf("%d addresses remembered", len(l.each))
+	}
+}
+
+func hex(i int) string {
+	const digits = "0123456789abcdef"
+	return string([]byte{digits[i>>12&15], digits[i>>8&15], digits[i>>4&15], digits[i&15]})
+}
