@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -192,7 +193,12 @@ func (s signer) signature(input []byte) ([]byte, error) {
 		}
 		return rsa.SignPKCS1v15(rand.Reader, k, crypto.SHA256, sum[:])
 	case *ecdsa.PrivateKey:
-		r, sig, err := ecdsa.Sign(rand.Reader, k, sum[:])
+		digest := sum[:]
+		if s.alg == "ES384" {
+			long := sha512.Sum384(input)
+			digest = long[:]
+		}
+		r, sig, err := ecdsa.Sign(rand.Reader, k, digest)
 		if err != nil {
 			return nil, err
 		}
