@@ -105,11 +105,19 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// freeAddress is a loopback address that nobody listens on.
+// freeLoopback is a loopback address that nobody listens on.
+func freeLoopback() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// freeAddress is freeLoopback for tests.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeLoopback()
 	check(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
