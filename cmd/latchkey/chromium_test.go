@@ -127,9 +127,8 @@ func (c *chromium) sees(text string) {
 	c.run(chromedp.WaitVisible(fmt.Sprintf(`//body[contains(normalize-space(), %q)]`, text)))
 }
 
-// screenshot writes the page, as wide as width, to testdata/screenshots where the
-// environment asks for new ones (UPDATE_SCREENSHOTS=1), else only checks that
-// there is something to see.
+// screenshot takes the page, that wide. The environment's SCREENSHOTS names a
+// directory to keep it in.
 func (c *chromium) screenshot(name string, width int64, dark bool) {
 	c.t.Helper()
 	scheme := "light"
@@ -145,16 +144,12 @@ func (c *chromium) screenshot(name string, width int64, dark bool) {
 	if len(png) < 2000 {
 		c.t.Fatalf("the screenshot %s is empty (%d bytes)", name, len(png))
 	}
-	if os.Getenv("UPDATE_SCREENSHOTS") == "" {
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
 		return
 	}
-	path := filepath.Join("..", "..", "testdata", "screenshots", name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		c.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, png, 0o644); err != nil {
-		c.t.Fatal(err)
-	}
+	check(c.t, os.MkdirAll(dir, 0o755))
+	check(c.t, os.WriteFile(filepath.Join(dir, name), png, 0o644))
 }
 
 // colourScheme is what the person prefers: "light" or "dark".

@@ -16,8 +16,7 @@ import (
 // the suite itself, with a browser for the person.
 func TestAuthorizationServerConformance(t *testing.T) {
 	browser, d := newChromium(t), startDemo(t, "")
-	_, port, err := net.SplitHostPort(freeAddress(t))
-	check(t, err)
+	port := freePort(t)
 	results := t.TempDir()
 	cmd := exec.Command(nodePath(t), "node_modules/.bin/conformance", "authorization",
 		"--url", d.URL, "--resource", d.URL+"/mcp", "--client-id", registerClient(t, d, "http://127.0.0.1/callback"),
@@ -41,6 +40,17 @@ func TestAuthorizationServerConformance(t *testing.T) {
 		t.Errorf("the suite: %v\n%s", err, said.String())
 	}
 	wantChecks(t, results, "authorization-server-metadata-endpoint", "authorization-code-grant")
+}
+
+// freePort is a loopback port that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	check(t, err)
+	return port
 }
 
 // registerClient is dynamic registration (RFC 7591) of a public client.
