@@ -56,7 +56,10 @@ func (w *world) base() string { return "http://" + w.addr }
 
 // start runs the program and waits until it has said all that it says.
 func (w *world) start() error {
-	w.process = exec.Command("latchkey", "demo", "--listen", w.addr, "--data", w.data)
+	w.process = exec.Command("latchkey", "demo", "--listen", w.addr)
+	if w.data != "" {
+		w.process.Args = append(w.process.Args, "--data", w.data)
+	}
 	w.process.Stderr = os.Stderr
 	out, err := w.process.StdoutPipe()
 	if err != nil {
