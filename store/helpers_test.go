@@ -99,9 +99,12 @@ func (p *provider) rotate(t store.Token) (store.Token, error) {
 	return p.token(family, t.Scopes), nil
 }
 
-func (p *provider) Revoke(_ context.Context, _ string, t store.Token) error {
+func (p *provider) Revoke(ctx context.Context, _ string, t store.Token) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if p.down != nil {
 		return p.down
 	}
