@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
 // Nothing is sent anywhere before client and redirect are known to belong together.
@@ -61,6 +63,19 @@ func TestLoopbackRedirectsMayChooseThePort(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A rule about redirects holds for those that were registered before it, too.
+func TestOldRegistrationsAreCheckedAgain(t *testing.T) {
+	w := newWorld(t, nil)
+	old := client{ID: "old", RedirectURIs: []string{"javascript://x/"}, GrantTypes: grantTypes, AuthMethod: methodNone}
+	if err := w.clients.Put(t.Context(), old.ID, identity.Digest{}, 0, old); err != nil {
+		t.Fatal(err)
+	}
+	a := w.browser().ask(w.request(old.ID, old.RedirectURIs[0]))
+	if a.StatusCode != http.StatusBadRequest || a.Header.Get("Location") != "" {
+		t.Errorf("%d to %q", a.StatusCode, a.Header.Get("Location"))
 	}
 }
 

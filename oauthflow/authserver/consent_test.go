@@ -135,6 +135,22 @@ func TestConsentDoesntSurviveSwitching(t *testing.T) {
 	}
 }
 
+// A browser-based client waits in the window that opened this one.
+func TestPopupsStayConnected(t *testing.T) {
+	w := newWorld(t, nil)
+	id := w.register(appRedirect)
+	b := w.browser()
+	request := w.request(id, appRedirect)
+	first := b.ask(request)
+	page := b.signIn(request, "alice")
+	last := b.decide(page.field(t, "ticket"), "allow")
+	for name, a := range map[string]answer{"sign-in": first, "consent": page, "redirect": last} {
+		if a.Header.Get("Cross-Origin-Opener-Policy") != "" || a.Header.Get("Referrer-Policy") == "" {
+			t.Errorf("%s: headers %v", name, a.Header)
+		}
+	}
+}
+
 func TestFormsAreSmallAndMethodsStrict(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.browser()

@@ -121,6 +121,7 @@ func TestBadDocuments(t *testing.T) {
 		"redirect to javascript":  with("redirect_uris", []string{appRedirect, "javascript:alert(1)"}),
 		"another redirect":        with("redirect_uris", []string{"https://other.example/cb"}),
 		"oversize":                with("client_uri", strings.Repeat("x", maxDocument)),
+		"oversize by spaces":      answer(200, "application/json", string(whole)+strings.Repeat(" ", maxDocument)),
 		"not JSON":                answer(200, "application/json", "<html>"),
 		"a page":                  answer(200, "text/html", string(whole)),
 		"no content type":         answer(200, "", string(whole)),
