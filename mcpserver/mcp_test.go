@@ -132,7 +132,7 @@ func TestNobodyReadsAnothersNotifications(t *testing.T) {
 	w := newWorld(t, nil)
 	bob := w.issuer.Token("bob")
 	r := w.modern(bob, "{}", "subscriptions/listen", "", `"notifications":{"toolsListChanged":true,"resourceSubscriptions":["x://y"]}`)
-	if r.status != http.StatusOK || !strings.Contains(r.text, "subscriptions/acknowledged") || strings.Contains(r.text, "toolsListChanged\":true") {
+	if r.status != http.StatusOK || !strings.Contains(r.text, `"resultType":"complete"`) || strings.Contains(r.text, `"toolsListChanged":true`) {
 		t.Errorf("%d %s", r.status, r.text)
 	}
 	for _, session := range []string{"", w.initialize(bob, mcp.ProtocolVersion20251125, "{}")} {

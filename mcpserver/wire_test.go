@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 )
@@ -82,7 +83,7 @@ func (w *world) do(a ask) reply {
 
 func (w *world) send(req *http.Request) reply {
 	w.t.Helper()
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Timeout: 20 * time.Second}).Do(req) // a stream left open is a failure
 	if err != nil {
 		w.t.Fatal(err)
 	}
