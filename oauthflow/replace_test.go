@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/latchkey-mcp/latchkey/store"
 )
 
 var keyField = regexp.MustCompile(`name="key" value="([^"]+)"`)
@@ -87,5 +89,25 @@ func TestAReplacementIsItsOwnersAlone(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The record's owner is compared beside the session: here it says bob, under
+// alice's session id.
+func TestAReplacementsOwnerIsCompared(t *testing.T) {
+	w := newWorld(t)
+	alice := w.as("alice")
+	secondAccount(t, w, alice)
+	rep := replacement{
+		pending: pending{ticket: ticket{Provider: "google"}, Session: alice.session()}, Old: "1001",
+		Account: store.Account{ID: "3003", Label: "bob's"}, Token: parked{Access: "bobs-access"},
+	}
+	if err := w.flow.parked.Put(t.Context(), "key", w.iss.Caller("bob").Principal().Digest(), shortLife, rep); err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"key": {"key"}, "answer": {"replace"}}
+	alice.post("/connections/google/replace", form).wants(t, http.StatusForbidden)
+	if got := w.refusals("alice"); len(got) != 1 {
+		t.Errorf("the audit record has %q", got)
 	}
 }

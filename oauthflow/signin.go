@@ -85,12 +85,12 @@ func signInPath(path string, switchPerson bool) string {
 }
 
 // localPath is raw where it is a path on this site, else the connections page: no
-// scheme, no host, nothing that a browser reads as one.
+// scheme, no host, nothing that a browser reads as one. Control characters, which
+// browsers drop, are url.Parse's to refuse.
 func localPath(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.IsAbs() || u.Host != "" || len(raw) > 1024 ||
-		!strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") ||
-		strings.ContainsFunc(raw, func(c rune) bool { return c == '\\' || c < ' ' || c == 0x7f }) {
+		!strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") || strings.Contains(raw, `\`) {
 		return "/connections"
 	}
 	return raw

@@ -18,6 +18,12 @@ func (b *browser) cookie(name string) string {
 	return ""
 }
 
+// session is the id of the browser's session.
+func (b *browser) session() string {
+	b.w.t.Helper()
+	return must(b.w.flow.Browser.Open(b.cookie("session")))(b.w.t).ID()
+}
+
 // A return that a browser could take for another site goes to the connections
 // page instead.
 func TestSignInReturnsToOurOwnPagesOnly(t *testing.T) {
@@ -182,14 +188,11 @@ func TestASessionEnds(t *testing.T) {
 func TestASessionNeedsItsRecord(t *testing.T) {
 	w := newWorld(t)
 	b := w.as("alice")
-	s, err := w.flow.Browser.Open(b.cookie("session"))
-	if err != nil {
+	id := b.session()
+	if _, err := w.flow.sessions.Take(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.flow.sessions.Take(t.Context(), s.ID()); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.flow.sessions.Put(t.Context(), s.ID(), w.iss.Caller("bob").Principal().Digest(), time.Hour, signedIn{}); err != nil {
+	if err := w.flow.sessions.Put(t.Context(), id, w.iss.Caller("bob").Principal().Digest(), time.Hour, signedIn{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.get("/connections"); got.status != http.StatusSeeOther {
