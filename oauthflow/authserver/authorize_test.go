@@ -209,6 +209,11 @@ func TestSessionsEndAndCantBeMade(t *testing.T) {
 	if a := b.ask(request); strings.Contains(a.body, `name="ticket"`) {
 		t.Error("the session outlives its 12 hours")
 	}
+	w.clock.add(-1)
+	w.cfg.People = []string{"bob"}
+	if a := b.ask(request); strings.Contains(a.body, `name="ticket"`) {
+		t.Error("somebody who was taken off the list is still signed in")
+	}
 	forged := http.Header{"Cookie": {"authserver-" + w.public.Port() + "=eyJTdWJqZWN0IjoiYWxpY2UifQ"}}
 	if a := w.browser().do("GET", "/authorize?"+request.Encode(), nil, forged); strings.Contains(a.body, `name="ticket"`) {
 		t.Error("a forged cookie signs in")

@@ -65,6 +65,16 @@ func TestWrongRedemptions(t *testing.T) {
 	w.refused(twice, 400, "invalid_request")
 }
 
+// RFC 7636, section 4.1: a verifier too short to be random is none, even if it fits.
+func TestVerifierLength(t *testing.T) {
+	for n, want := range map[int]bool{42: false, 43: true, 128: true, 129: false} {
+		v := strings.Repeat("v", n)
+		if verifies(v, challenge(v)) != want {
+			t.Errorf("%d characters: %v", n, !want)
+		}
+	}
+}
+
 // A wrong attempt uses the code up: a thief gets one guess, not many.
 func TestAttemptUsesTheCodeUp(t *testing.T) {
 	w := newWorld(t, nil)
