@@ -144,7 +144,7 @@ func checkTarget(req *http.Request) error {
 	case u.Opaque != "":
 		return errors.New("an opaque URL")
 	case req.Host != "" && req.Host != u.Host:
-		return fmt.Errorf("Host %q is not the URL's %q", req.Host, u.Host)
+		return fmt.Errorf("the header Host %q is not the URL's %q", req.Host, u.Host)
 	case len(req.TransferEncoding) > 0 || len(req.Trailer) > 0:
 		return errors.New("a transfer encoding or trailers of its own")
 	case (Rule{Method: req.Method}).reads() && req.Body != nil && req.Body != http.NoBody:
