@@ -116,6 +116,19 @@ func TestNoRedirectIsFollowedByAGivenClient(t *testing.T) {
 	}
 }
 
+// All of it is reachable here, so that only the scheme decides.
+func TestKeysAreNotFetchedInTheClear(t *testing.T) {
+	s := es256("")
+	for location, ok := range map[string]bool{"https://keys.test/jwks": true, "http://keys.test/jwks": false} {
+		i := newIssuer(t, s.jwk(nil))
+		both(i, map[string]any{"issuer": i.URL, "jwks_uri": location})
+		v := i.verifier(func(c *VerifierConfig) { c.HTTPClient = &http.Client{Transport: toLoopback{i.URL}} })
+		if _, err := v.Verify(t.Context(), i.token(s, nil, nil)); (err == nil) != ok {
+			t.Errorf("%s: error %v, want fetched: %t", location, err, ok)
+		}
+	}
+}
+
 func TestDocumentsAreBounded(t *testing.T) {
 	s := es256("")
 	for _, path := range []string{rfc8414, "/jwks"} {
