@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -73,6 +74,25 @@ func TestChallenges(t *testing.T) {
 	}
 	if strings.Contains(w.log.String(), good) {
 		t.Error("a token is in the log")
+	}
+}
+
+func TestTokenStopsAtTheDoor(t *testing.T) {
+	w := newWorld(t, nil)
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/mcp", nil)
+	req.Header.Set("Authorization", "Bearer "+w.issuer.Token("alice"))
+	passed := false
+	w.face.authenticated(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		passed = true
+		if r.Header.Get("Authorization") != "" {
+			t.Error("the token went on")
+		}
+		if got := requestOf(r.Context()).caller.Principal().Subject(); got != "alice" {
+			t.Errorf("the caller is %q", got)
+		}
+	})).ServeHTTP(httptest.NewRecorder(), req)
+	if !passed {
+		t.Error("nothing passed")
 	}
 }
 

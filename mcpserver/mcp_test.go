@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/mark3labs/mcp-go/mcp"
@@ -143,6 +144,19 @@ func TestNobodyReadsAnothersNotifications(t *testing.T) {
 		if r := w.do(ask{method: "GET", token: bob, header: header}); r.status != http.StatusMethodNotAllowed {
 			t.Errorf("GET: %d %s", r.status, r.text)
 		}
+	}
+}
+
+// TestNoStreamBehindTheDoor: were a GET to pass our own 405, mcp-go would attach it
+// to the session "" that everybody shares.
+func TestNoStreamBehindTheDoor(t *testing.T) {
+	w := newWorld(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	rec := httptest.NewRecorder()
+	w.face.mcp.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, http.MethodGet, "/mcp", nil))
+	if rec.Code != http.StatusMethodNotAllowed {
+		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 }
 

@@ -326,6 +326,37 @@ func TestRejectedCredentialIsRenewedOnce(t *testing.T) {
 	})
 }
 
+// TestCheckedRequestCanNotBeChanged uses GetBody, which net/http lets a handler run
+// after the check and before the request is sent again.
+func TestCheckedRequestCanNotBeChanged(t *testing.T) {
+	w := newWorld(t, nil)
+	w.connect("alice")
+	w.provider.expire()
+	w.try(func(ctx context.Context, api *http.Client) (string, error) {
+		req, err := http.NewRequestWithContext(ctx, "POST", "https://api.acme.test/items", strings.NewReader("{}"))
+		if err != nil {
+			return "", err
+		}
+		req.GetBody = func() (io.ReadCloser, error) {
+			req.URL.Host, req.Method = "files.acme.test", "DELETE"
+			return io.NopCloser(strings.NewReader("{}")), nil
+		}
+		resp, err := api.Transport.RoundTrip(req)
+		if err != nil {
+			return "", err
+		}
+		return resp.Status, resp.Body.Close()
+	})
+	for _, seen := range w.provider.requests() {
+		if seen.Method != "POST" || seen.URL.Path != "/api/items" {
+			t.Errorf("sent %s %s", seen.Method, seen.URL)
+		}
+	}
+	if n := len(w.provider.requests()); n != 2 {
+		t.Errorf("%d requests", n)
+	}
+}
+
 func TestResponseIsLimited(t *testing.T) {
 	w := newWorld(t, nil)
 	w.connect("alice")
