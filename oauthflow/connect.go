@@ -89,6 +89,36 @@ func had(ctx context.Context, k store.Keyring, provider string) (store.Info, err
 	return info, err
 }
 
+// asking is what a ticket comes to for the person who opened it.
+type asking struct {
+	ticket    ticket
+	provider  Provider
+	endpoints endpoints
+	now       store.Info // what is connected, or the zero Info
+}
+
+// scopes are what the person is sent to the provider with.
+func (a asking) scopes() []string { return a.provider.ask(a.ticket.Scopes, a.now.Scopes) }
+
+// asks reads all of it and spends nothing, so that a prefetch, a provider that is
+// down or somebody else can't use up a link.
+func (f *Flow) asks(r *http.Request, s identity.Session) (asking, error) {
+	t, p, err := f.ticketOf(r, s)
+	if err != nil {
+		return asking{}, err
+	}
+	e, err := p.at(r.Context(), f.Providers.client)
+	if err != nil {
+		return asking{}, &problem{kind: errProviderDown, cause: err, provider: p.title, path: r.URL.EscapedPath(), name: s.Name()}
+	}
+	k, err := f.Vault.Keyring(s.Caller())
+	if err != nil {
+		return asking{}, err
+	}
+	now, err := had(r.Context(), k, p.name)
+	return asking{t, p, e, now}, err
+}
+
 // consentData is what the consent page shows.
 type consentData struct {
 	Who, Client, Provider string
@@ -99,31 +129,18 @@ type consentData struct {
 	Path                  string
 }
 
-// consent shows what a connect link asks for. It changes nothing, so that a
-// prefetch or a link scanner can't use up a link.
+// consent shows what a connect link asks for. It changes nothing.
 func (f *Flow) consent(w http.ResponseWriter, r *http.Request, s identity.Session) error {
-	t, p, err := f.ticketOf(r, s)
+	a, err := f.asks(r, s)
 	if err != nil {
 		return err
 	}
-	e, err := p.at(r.Context(), f.Providers.client)
-	if err != nil {
-		return &problem{kind: errProviderDown, cause: err, provider: p.title, path: r.URL.EscapedPath(), name: s.Name()}
-	}
-	k, err := f.Vault.Keyring(s.Caller())
-	if err != nil {
-		return err
-	}
-	now, err := had(r.Context(), k, p.name)
-	if err != nil {
-		return err
-	}
-	asked := p.ask(t.Scopes, now.Scopes)
+	p, scopes := a.provider, a.scopes()
 	f.show(w, r, http.StatusOK, view{
-		Title: "Connect " + p.title, Name: "consent", SignedIn: s.Name(), FormTargets: []string{origin(e.authorize)},
+		Title: "Connect " + p.title, Name: "consent", SignedIn: s.Name(), FormTargets: []string{origin(a.endpoints.authorize)},
 		Data: consentData{
-			Who: s.Name(), Client: f.clientName(r.Context(), t.Client), Provider: p.title, Account: now.Account.Label,
-			Scopes: p.inWords(asked, now.Scopes), Scopeless: p.scopeless, Tools: f.toolsWith(p, asked), Path: r.URL.EscapedPath(),
+			Who: s.Name(), Client: f.clientName(r.Context(), a.ticket.Client), Provider: p.title, Account: a.now.Account.Label,
+			Scopes: p.inWords(scopes, a.now.Scopes), Scopeless: p.scopeless, Tools: f.toolsWith(p, scopes), Path: r.URL.EscapedPath(),
 		},
 	})
 	return nil
@@ -131,34 +148,23 @@ func (f *Flow) consent(w http.ResponseWriter, r *http.Request, s identity.Sessio
 
 // start spends the ticket and sends the person to the provider.
 func (f *Flow) start(w http.ResponseWriter, r *http.Request, s identity.Session) error {
-	_, p, err := f.ticketOf(r, s) // before it is spent: nobody uses up somebody else's
+	a, err := f.asks(r, s)
 	if err != nil {
 		return err
 	}
-	e, err := p.at(r.Context(), f.Providers.client)
-	if err != nil {
-		return &problem{kind: errProviderDown, cause: err, provider: p.title, path: r.URL.EscapedPath(), name: s.Name()}
-	}
-	k, err := f.Vault.Keyring(s.Caller())
-	if err != nil {
-		return err
-	}
-	now, err := had(r.Context(), k, p.name)
-	if err != nil {
-		return err
-	}
-	item, err := f.tickets.Take(r.Context(), r.PathValue("ticket"))
+	_, err = f.tickets.Take(r.Context(), r.PathValue("ticket"))
 	if errors.Is(err, store.ErrNotFound) {
 		return &problem{kind: errNoTicket, name: s.Name()}
 	} else if err != nil {
 		return err
 	}
 	state := newKey()
-	wait := pending{ticket: item.Value, Session: s.ID(), Verifier: oauth2.GenerateVerifier(), Asked: p.ask(item.Value.Scopes, now.Scopes)}
+	wait := pending{ticket: a.ticket, Session: s.ID(), Verifier: oauth2.GenerateVerifier(), Asked: a.scopes()}
 	if err := f.pending.Put(r.Context(), state, digest(s), shortLife, wait); err != nil {
 		return err
 	}
-	http.Redirect(w, r, p.authorizeURL(e, f.redirectURI(p), state, wait.Verifier, wait.Asked), http.StatusSeeOther)
+	to := a.provider.authorizeURL(a.endpoints, f.redirectURI(a.provider), state, wait.Verifier, wait.Asked)
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,5 +212,35 @@ func TestAHostileClientNameIsText(t *testing.T) {
 	}
 	if !strings.Contains(got.body, "<bdi>&lt;script") {
 		t.Error("the name can turn the text around it")
+	}
+}
+
+// A provider that is down doesn't use up the link.
+func TestAnOutageLeavesTheLink(t *testing.T) {
+	w := newWorld(t)
+	alice, link := w.as("alice"), w.link("alice", "google", readEvents)
+	w.google.with(func() { w.google.down = true })
+	alice.get(link).wants(t, http.StatusBadGateway, "Google did not answer as it should")
+	alice.post(link, url.Values{}).wants(t, http.StatusBadGateway)
+	w.google.with(func() { w.google.down = false })
+	alice.connect(link).wants(t, http.StatusOK, "Google is connected")
+}
+
+// Of many presses of the button one goes to the provider.
+func TestOnePressOfTheButtonCounts(t *testing.T) {
+	w := newWorld(t)
+	alice, link := w.as("alice"), w.link("alice", "github", "repo")
+	var went atomic.Int32
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if alice.post(link, url.Values{}).status == http.StatusSeeOther {
+				went.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if went.Load() != 1 {
+		t.Errorf("%d went to the provider", went.Load())
 	}
 }
