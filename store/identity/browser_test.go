@@ -171,6 +171,20 @@ func TestSignInRefuses(t *testing.T) {
 	}
 }
 
+// The header is checked before go-oidc sees the token; go-oidc has to do alone.
+func TestIDTokenVerifierHasItsOwnAlgorithms(t *testing.T) {
+	s := signer{kid: "k", alg: "ES384", private: ecKey(elliptic.P384())}
+	i := newIssuer(t, s.jwk(nil))
+	b := i.browser(nil)
+	p, err := b.discover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.verifier(p).Verify(t.Context(), i.idToken(s, nil, nil)); err == nil {
+		t.Error("ES384 was accepted")
+	}
+}
+
 func TestSignInWithoutNonce(t *testing.T) {
 	s := es256("")
 	i := newIssuer(t, s.jwk(nil))

@@ -48,6 +48,17 @@ func TestThreeSegments(t *testing.T) {
 	}
 }
 
+func TestHeaderNamesNoKeysAndNoRules(t *testing.T) {
+	i, s := newIssuer(t), es256("")
+	for _, name := range []string{"crit", "b64", "jku", "jwk", "x5u", "x5c", "enc", "zip"} {
+		for _, value := range []any{"x", true, []string{}} {
+			if _, err := parseCompact(i.token(s, map[string]any{name: value}, nil)); err == nil {
+				t.Errorf("%s: accepted", name)
+			}
+		}
+	}
+}
+
 // jwx lets these headers pass, or acts on them. The key provider refuses them,
 // even if parseHeader hadn't.
 func TestKeyProviderRefusesHeaders(t *testing.T) {
