@@ -172,6 +172,9 @@ func TestGoogleRotation(t *testing.T) {
 	if w.events(str(second.json, "access_token")) != 200 {
 		t.Error("the new access token is refused")
 	}
+	if w.events(str(second.json, "refresh_token")) != 401 {
+		t.Error("a refresh token calls the API")
+	}
 	for name, r := range map[string]reply{
 		"unknown":      w.googleRefreshes("1//0made-up"),
 		"access token": w.googleRefreshes(str(second.json, "access_token")),
