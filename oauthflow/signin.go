@@ -109,7 +109,7 @@ func (f *Flow) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(in.Verifier), oauth2.SetAuthURLParam("nonce", in.Nonce)}
 	if r.FormValue("switch") == "1" {
-		options = append(options, oauth2.SetAuthURLParam("prompt", "select_account"))
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
 	}
 	http.SetCookie(w, page.Cookie(f.public, signinCookie, in.Browser, int(shortLife.Seconds())))
 	http.Redirect(w, r, conf.AuthCodeURL(state, options...), http.StatusSeeOther)

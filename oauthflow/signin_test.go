@@ -71,7 +71,7 @@ func TestSignInIsACodeFlowWithPKCEAndNonce(t *testing.T) {
 			t.Errorf("%s is %q", name, plain.Get(name))
 		}
 	}
-	if plain.Has("prompt") || switching.Get("prompt") != "select_account" {
+	if plain.Has("prompt") || switching.Get("prompt") != "login" {
 		t.Errorf("prompts: %q, %q", plain.Get("prompt"), switching.Get("prompt"))
 	}
 }

@@ -67,7 +67,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	who, ok := s.session(r)
-	if prompt := prompts(query); !ok || slices.Contains(prompt, "login") || slices.Contains(prompt, "select_account") {
+	if !ok || asksWho(query) {
 		return s.askWho(w, r, query, c)
 	}
 	if c.pages {
@@ -158,6 +158,12 @@ func checkShape(query url.Values) error {
 		return badRequest("login_required", "a person has to be asked: leave out prompt=none")
 	}
 	return nil
+}
+
+// asksWho reports whether the client wants the person to sign in anew.
+func asksWho(query url.Values) bool {
+	prompt := prompts(query)
+	return slices.Contains(prompt, "login") || slices.Contains(prompt, "select_account")
 }
 
 func prompts(query url.Values) []string { return strings.Fields(query.Get("prompt")) }

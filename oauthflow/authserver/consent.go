@@ -43,7 +43,7 @@ func (s *Server) askConsent(w http.ResponseWriter, r *http.Request, c client, re
 
 // switchLink is the same request, asking who it is first.
 func switchLink(query url.Values) string {
-	query.Set("prompt", "select_account")
+	query.Set("prompt", "login")
 	return "/authorize?" + query.Encode()
 }
 

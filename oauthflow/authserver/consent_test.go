@@ -27,7 +27,7 @@ func TestConsentPage(t *testing.T) {
 	a := w.browser().signIn(with(w.request(id, appRedirect), "scope", "tools:write offline_access"), "bob")
 	for _, want := range []string{
 		"Test app", id, "<strong>app.example</strong>", "Signed in as <strong>bob</strong>", "Switch person",
-		"prompt=select_account", "change things", "while you are away", "made up",
+		"prompt=login", "change things", "while you are away", "made up",
 	} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("the page lacks %q: %s", want, a.body)

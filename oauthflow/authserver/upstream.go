@@ -118,18 +118,28 @@ func (s *Server) goUpstream(w http.ResponseWriter, r *http.Request, query url.Va
 		return &pageError{http.StatusBadGateway, "The sign-in service doesn't answer",
 			"Nothing was changed. Try again in a minute; if it stays like this, tell whoever runs this server."}
 	}
-	prompt := slices.DeleteFunc(prompts(query), func(p string) bool { return p != "login" && p != "select_account" })
+	anew := asksWho(query)
 	begun := login{Browser: s.loginBrowser(r), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Query: withoutPrompt(query).Encode()}
 	state := rand.Text()
 	if err := s.upstream.logins.Put(r.Context(), state, identity.Digest{}, loginLife, begun); err != nil {
 		return err
 	}
 	options := []oauth2.AuthCodeOption{oidc.Nonce(begun.Nonce), oauth2.S256ChallengeOption(begun.Verifier)}
-	if len(prompt) > 0 {
-		options = append(options, oauth2.SetAuthURLParam("prompt", prompt[0]))
+	if anew {
+		options = append(options, oauth2.SetAuthURLParam("prompt", s.upstream.switchPrompt()))
 	}
 	http.SetCookie(w, page.Cookie(s.public, loginCookie, begun.Browser, int(loginLife.Seconds())))
 	return redirect(w, s.upstream.oauth(p).AuthCodeURL(state, options...))
+}
+
+// switchPrompt is the prompt that makes the upstream provider let another person
+// sign in. Each knows "login" (OpenID Connect Core, section 3.1.2.1) but Google,
+// which refuses it and has "select_account".
+func (u *upstream) switchPrompt() string {
+	if u.cfg.Issuer == "https://accounts.google.com" {
+		return "select_account"
+	}
+	return "login"
 }
 
 // loginBrowser names r's browser: by the cookie that it has from another tab's

@@ -116,8 +116,18 @@ func TestUpstreamSignIn(t *testing.T) {
 	if a := b.post("/authorize/signin", url.Values{"person": {"alice"}, "request": {"x=y"}}); a.StatusCode != http.StatusForbidden {
 		t.Errorf("alice signs in: %d", a.StatusCode)
 	}
-	if asked := a.begin(b, with(w.request(id, appRedirect), "prompt", "select_account")); asked.Get("prompt") != "select_account" {
+	if asked := a.begin(b, with(w.request(id, appRedirect), "prompt", "select_account")); asked.Get("prompt") != "login" {
 		t.Errorf("switching: %v", asked)
+	}
+}
+
+// Google refuses prompt=login and knows select_account instead.
+func TestUpstreamSwitchPrompt(t *testing.T) {
+	for issuer, want := range map[string]string{"https://accounts.google.com": "select_account", "https://login.example": "login"} {
+		u := upstream{cfg: Upstream{Issuer: issuer}}
+		if got := u.switchPrompt(); got != want {
+			t.Errorf("%s: %s, want %s", issuer, got, want)
+		}
 	}
 }
 
