@@ -48,7 +48,7 @@ func alice(t *testing.T, app bool) func(name, arguments string) (json.RawMessage
 		AuthURL: server.URL + "/login/oauth/authorize", TokenURL: server.URL + "/login/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams,
 	}}
 	verifier := oauth2.GenerateVerifier()
-	landed, err := sandbox.Approve(t.Context(), config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("response_type", "")), "alice")
+	landed, err := sandbox.Approve(t.Context(), config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier)), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}

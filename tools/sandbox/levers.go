@@ -167,7 +167,7 @@ func Approve(ctx context.Context, authorizeURL, who string, untick ...string) (*
 	if to, err := landing(client, page); to != nil || err != nil {
 		return to, err
 	}
-	form := decision(u.Query(), who, untick)
+	form := decision(u.Query(), who, untick, strings.HasPrefix(u.Path, "/login/"))
 	u.RawQuery = ""
 	press, err := http.NewRequestWithContext(ctx, "POST", u.String(), strings.NewReader(form.Encode()))
 	if err != nil {
@@ -181,13 +181,13 @@ func Approve(ctx context.Context, authorizeURL, who string, untick ...string) (*
 	return to, err
 }
 
-// decision is the page's form, as the person filled it in.
-func decision(form url.Values, who string, untick []string) url.Values {
+// decision is the page's form, as the person filled it in at GitHub or at Google.
+func decision(form url.Values, who string, untick []string, github bool) url.Values {
 	for _, p := range people() {
 		if p.Key == who {
-			form.Set("account", p.Login)
-			if form.Get("response_type") != "" {
-				form.Set("account", p.Email)
+			form.Set("account", p.Email)
+			if github {
+				form.Set("account", p.Login)
 			}
 		}
 	}
