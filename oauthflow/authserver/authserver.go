@@ -78,9 +78,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.HTTPClient == nil {
-		cfg.HTTPClient = &http.Client{Timeout: 10 * time.Second}
-	}
+	cfg.HTTPClient = withoutRedirects(cfg.HTTPClient)
 	s := newServer(cfg, public)
 	if _, err := s.keys.ring(ctx); err != nil {
 		return nil, fmt.Errorf("authorization server: signing keys: %w", err)
@@ -105,6 +103,18 @@ func newServer(cfg Config, public *url.URL) *Server {
 		s.upstream = newUpstream(*cfg.Upstream, cfg)
 	}
 	return s
+}
+
+// withoutRedirects is a copy of client, or of one with a timeout, that takes a
+// redirect for an answer: a code and our secret go to the token endpoint that the
+// issuer named, and nowhere that it points to.
+func withoutRedirects(client *http.Client) *http.Client {
+	if client == nil {
+		client = &http.Client{Timeout: 10 * time.Second}
+	}
+	own := *client
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
 }
 
 // check says what is wrong with cfg, all of it, and parses the issuer.

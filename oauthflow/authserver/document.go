@@ -58,10 +58,7 @@ func guardedClient() *http.Client {
 func documentClient(t *http.Transport) *http.Client {
 	t.Proxy, t.DisableKeepAlives, t.DisableCompression = nil, true, true
 	t.MaxResponseHeaderBytes = 16 << 10
-	return &http.Client{
-		Transport: t, Timeout: documentTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return withoutRedirects(&http.Client{Transport: t, Timeout: documentTimeout})
 }
 
 // documents fetches client metadata documents and keeps them for a few minutes.

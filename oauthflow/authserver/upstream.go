@@ -212,7 +212,27 @@ func (u *upstream) identify(ctx context.Context, query url.Values, begun login) 
 	if token.Subject == "" || subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(begun.Nonce)) != 1 {
 		return "", "", errors.New("ID token: wrong nonce, or no subject")
 	}
-	return upstreamSubject(token.Issuer, token.Subject), displayName(token), nil
+	if !authorized(token, u.cfg.ClientID) {
+		return "", "", errors.New("ID token: for another client")
+	}
+	// Not token.Issuer: go-oidc lets Google leave out the scheme, and one person
+	// must not become two.
+	return upstreamSubject(u.cfg.Issuer, token.Subject), displayName(token), nil
+}
+
+// authorized is the rule for azp: it is us where it is there, and it must be there
+// where we are not the only audience (OpenID Connect Core, section 3.1.3.7).
+func authorized(token *oidc.IDToken, clientID string) bool {
+	var claims struct {
+		Party *string `json:"azp"`
+	}
+	if token.Claims(&claims) != nil {
+		return false
+	}
+	if claims.Party == nil {
+		return len(token.Audience) == 1
+	}
+	return *claims.Party == clientID
 }
 
 func (u *upstream) redeem(ctx context.Context, p *oidc.Provider, code, verifier string) (rawIDToken string, err error) {

@@ -48,7 +48,13 @@ func (a *above) token(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
 	a.requests = append(a.requests, r.PostForm)
 	_, _, a.basic = r.BasicAuth()
-	if r.PostForm.Get("code") != "good" {
+	moved := r.URL.Query().Has("moved")
+	if r.PostForm.Get("code") == "moved" && !moved { // which would take the code and our secret along
+		w.Header().Set("Location", a.url+"/token?moved")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return
+	}
+	if r.PostForm.Get("code") != "good" && !moved {
 		_ = writeJSON(w, 400, map[string]any{"error": "invalid_grant", "error_description": "secret words"})
 		return
 	}
@@ -139,6 +145,9 @@ func TestUpstreamAnswersThatDontCount(t *testing.T) {
 	}{
 		"wrong nonce":        {claims: map[string]any{"nonce": "other"}},
 		"no nonce":           {claims: map[string]any{"nonce": ""}},
+		"authorized another": {claims: map[string]any{"azp": "other"}},
+		"one of two":         {claims: map[string]any{"aud": []string{"up", "other"}}},
+		"redirected":         {query: "&code=moved"},
 		"other audience":     {claims: map[string]any{"aud": "other"}},
 		"other issuer":       {claims: map[string]any{"iss": "https://other.example"}},
 		"expired":            {claims: map[string]any{"exp": 1}},
