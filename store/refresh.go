@@ -26,24 +26,38 @@ func (k Keyring) stale(g held, call Call) bool {
 }
 
 // refresh returns what follows g, from one request to the provider for all who
-// wait. Where the provider can't be asked, g itself serves while it lives.
+// wait. Where the provider can't be asked, the token at hand serves while it lives.
 func (k Keyring) refresh(ctx context.Context, g held, call Call) (held, error) {
-	key := fields(string(k.owner[:]), g.Provider, strconv.FormatInt(g.Version, 10))
-	flight := k.vault.flights.DoChan(string(key), func() (any, error) {
-		k.vault.running.Add(1)
-		defer k.vault.running.Done()
-		return k.renew(context.WithoutCancel(ctx), g.Provider, g.Version)
+	key := string(fields(string(k.owner[:]), g.Provider, strconv.FormatInt(g.Version, 10)))
+	var next held
+	landed := make(chan error, 1)
+	// Counted before it starts, so that Close can't overtake it when ctx ends.
+	k.vault.running.Go(func() {
+		done, err, _ := k.vault.flights.Do(key, func() (any, error) {
+			return k.renew(context.WithoutCancel(ctx), g.Provider, g.Version)
+		})
+		next, _ = done.(held)
+		landed <- err
 	})
 	select {
 	case <-ctx.Done():
 		return held{}, fmt.Errorf("waiting for %s to refresh a credential: %w", g.Provider, ctx.Err())
-	case done := <-flight:
-		if errors.Is(done.Err, ErrUnavailable) && call.Rejected != g.Version && !g.token.over(k.vault.now()) {
-			return g, nil
+	case err := <-landed:
+		if errors.Is(err, ErrUnavailable) && call.Rejected != g.Version {
+			return k.atHand(ctx, g.Provider, err)
 		}
-		next, _ := done.Val.(held)
-		return next, done.Err
+		return next, err
 	}
+}
+
+// atHand is the grant as it is by now, while its token lives; else down. It is
+// read again because it may have been disconnected while the provider was silent.
+func (k Keyring) atHand(ctx context.Context, provider string, down error) (held, error) {
+	g, err := k.load(ctx, provider)
+	if err == nil && g.token.over(k.vault.now()) {
+		return held{}, down
+	}
+	return g, err
 }
 
 // renew refreshes the grant of that version, unless there is a newer one by now.

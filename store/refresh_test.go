@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -174,6 +175,42 @@ func TestCloseWaitsForARefresh(t *testing.T) {
 	kept, err := again.keyring("alice").Info(t.Context(), "github")
 	ok(t, err)
 	same(t, kept.Version, info.Version+1)
+}
+
+// Close counts a refresh from the moment at which it is wanted, not from when its
+// goroutine runs: one that is overtaken would lose the rotated token.
+func TestCloseIsNotOvertakenByARefresh(t *testing.T) {
+	w := newWorld(t)
+	alice, info := w.connect("alice")
+	w.clock.Advance(2 * time.Hour)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // a new goroutine runs only once this one waits
+	gone, giveUp := context.WithCancel(t.Context())
+	giveUp()
+	_, err := alice.Grant(gone, store.Call{Need: github})
+	is(t, err, context.Canceled)
+	ok(t, w.vault.Close())
+	same(t, w.provider.refreshed, 1)
+	again := w.other()
+	kept, err := again.keyring("alice").Info(t.Context(), "github")
+	ok(t, err)
+	same(t, kept.Version, info.Version+1)
+}
+
+// Nothing is released after a disconnect, also by a call that was waiting for a
+// provider which then didn't answer.
+func TestDisconnectWhileTheProviderIsDown(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	w.clock.Advance(59*time.Minute + 30*time.Second) // it lives for half a minute more
+	w.provider.down = errors.New("no route")
+	w.provider.during = func(context.Context) {
+		var unconfirmed *store.RevokeError
+		if err := alice.Delete(t.Context(), "github"); !errors.As(err, &unconfirmed) {
+			t.Errorf("error %v, want a RevokeError", err)
+		}
+	}
+	_, err := w.grant(alice)
+	needs(t, err, "not connected yet")
 }
 
 func TestProviderSaysNo(t *testing.T) {
