@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"unique"
 )
 
 const hidden = "[secret]"
@@ -11,16 +12,29 @@ const hidden = "[secret]"
 // A Secret is a credential at a provider. It prints, logs and marshals as
 // [secret]; only mcpserver's transport and oauthflow's Exchange may Reveal it,
 // which a test of the source holds.
-type Secret struct{ value string }
+//
+// Equal credentials are equal Secrets. The value is behind a pointer, because fmt
+// calls no methods below an unexported field: there it prints an address.
+type Secret struct{ value unique.Handle[string] }
 
-// NewSecret wraps value.
-func NewSecret(value string) Secret { return Secret{value} }
+// NewSecret wraps value; the zero Secret where it is empty.
+func NewSecret(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{unique.Make(value)}
+}
 
 // Reveal is the credential itself.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.IsZero() {
+		return ""
+	}
+	return s.value.Value()
+}
 
 // IsZero reports whether there is no credential.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s == Secret{} }
 
 // Format prints [secret], whatever the verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }

@@ -27,6 +27,8 @@ func TestSecretsDoNotShow(t *testing.T) {
 		"connection": store.Connection{Token: token}, "slice": []store.Secret{secret},
 		"map": map[string]store.Secret{"a": secret}, "key": map[store.Secret]int{secret: 1},
 		"any": struct{ Value any }{secret}, "keyring": alice,
+		// fmt calls no methods below an unexported field.
+		"unexported": struct{ value store.Secret }{secret}, "deep unexported": struct{ grants []store.Grant }{[]store.Grant{grant}},
 	} {
 		var out bytes.Buffer
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T", "%10.3s", "%-5v", "%t"} {
@@ -61,7 +63,11 @@ func TestSecretIsItself(t *testing.T) {
 	s := store.NewSecret(canary)
 	same(t, s.Reveal(), canary)
 	same(t, s.IsZero(), false)
-	same(t, store.Secret{}.IsZero(), true)
+	same(t, s == store.NewSecret(canary), true)
+	for _, none := range []store.Secret{{}, store.NewSecret("")} {
+		same(t, none.IsZero(), true)
+		same(t, none.Reveal(), "")
+	}
 	same(t, fmt.Sprint(s), "[secret]")
 	same(t, fmt.Sprint(store.Secret{}), "[secret]") // doesn't even tell that it is empty
 }
