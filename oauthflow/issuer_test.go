@@ -37,6 +37,7 @@ type anIssuer struct {
 	deny     bool                  // the person says no
 	refuse   bool                  // the token endpoint refuses us
 	iss      []string              // sent as iss, as they are
+	sendsIss bool                  // what the metadata says of that
 	claims   map[string]any        // override those of ID tokens
 }
 
@@ -47,7 +48,8 @@ func newIssuer(t testing.TB, now func() time.Time) *anIssuer {
 	metadata := func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{
 			"issuer": i.URL, "jwks_uri": keys,
-			"authorization_endpoint": i.URL + "/authorize", "token_endpoint": i.URL + "/token",
+			"authorization_response_iss_parameter_supported": i.sendsIss,
+			"authorization_endpoint":                         i.URL + "/authorize", "token_endpoint": i.URL + "/token",
 		})
 	}
 	mux.HandleFunc("GET /.well-known/openid-configuration", metadata)

@@ -164,8 +164,24 @@ func (f *Flow) signInCallback(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// checkSignInIssuer comes before all else that an answer says: the code or the
+// error of another issuer is nobody's business here (RFC 9207, section 2.4).
+func (f *Flow) checkSignInIssuer(ctx context.Context, q url.Values) error {
+	issuer, sendsIss, err := f.Browser.Issuer(ctx)
+	if err != nil {
+		return err
+	}
+	if err := (endpoints{issuer: issuer, issRequired: sendsIss}).checkIssuer(q); err != nil {
+		return fmt.Errorf("%w: %w", errNotSignedIn, err)
+	}
+	return nil
+}
+
 // redeemSignIn spends the code and verifies the ID token.
 func (f *Flow) redeemSignIn(ctx context.Context, in signin, q url.Values) (identity.Session, error) {
+	if err := f.checkSignInIssuer(ctx, q); err != nil {
+		return identity.Session{}, err
+	}
 	if code := q.Get("error"); code != "" || q.Get("code") == "" {
 		return identity.Session{}, fmt.Errorf("%w: %s", errNotSignedIn, plain(code))
 	}
@@ -180,14 +196,7 @@ func (f *Flow) redeemSignIn(ctx context.Context, in signin, q url.Values) (ident
 		return identity.Session{}, tokenError("the issuer", err)
 	}
 	raw, _ := answer.Extra("id_token").(string)
-	s, err := f.Browser.SignIn(ctx, raw, in.Nonce)
-	if err != nil {
-		return identity.Session{}, err
-	}
-	if iss := q.Get("iss"); iss != "" && iss != s.Caller().Principal().Issuer() {
-		return identity.Session{}, fmt.Errorf("%w: %w", errNotSignedIn, errIssuer)
-	}
-	return s, nil
+	return f.Browser.SignIn(ctx, raw, in.Nonce)
 }
 
 // startSession keeps s, ends the session that this browser had, and sets the

@@ -141,6 +141,34 @@ func TestABadSignInAnswerSignsNobodyIn(t *testing.T) {
 	}
 }
 
+// Whose answer it is counts before what it says (RFC 9207, section 2.4).
+func TestTheIssuerOfASignInComesBeforeItsCode(t *testing.T) {
+	for name, c := range map[string]struct {
+		iss      []string
+		sendsIss bool
+		good     bool
+	}{
+		"another":      {iss: []string{"https://evil.example"}},
+		"one of two":   {iss: []string{"", "https://evil.example"}},
+		"missing":      {sendsIss: true},
+		"never said":   {good: true},
+		"our issuer's": {good: true, sendsIss: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.iss.person, w.iss.iss, w.iss.sendsIss = "alice", c.iss, c.sendsIss
+			if c.good && c.sendsIss {
+				w.iss.iss = []string{w.iss.URL}
+			}
+			b := w.browser()
+			got := b.get(b.get(b.get("/signin").location).location)
+			if signedIn := b.cookie("session") != ""; signedIn != c.good || (w.iss.tokens == 1) != c.good {
+				t.Errorf("%d: signed in %v, %d token requests", got.status, signedIn, w.iss.tokens)
+			}
+		})
+	}
+}
+
 // A new sign-in has a new session, and the old one is dead wherever its cookie is.
 func TestASignInEndsTheSessionBefore(t *testing.T) {
 	w := newWorld(t)

@@ -48,6 +48,7 @@ type Browser struct {
 // A provider is what discovery said, and when. Its keys are fetched as needed.
 type provider struct {
 	authorization, token string
+	sendsIss             bool // RFC 9207, section 3
 	keys                 oidc.KeySet
 	fetched              time.Time
 }
@@ -86,6 +87,16 @@ func (b *Browser) Endpoints(ctx context.Context) (authorization, token string, e
 	return p.authorization, p.token, nil
 }
 
+// Issuer is the issuer, and whether it says that its authorization responses carry
+// iss (RFC 9207, section 3). The error is ErrUnavailable, as with Endpoints.
+func (b *Browser) Issuer(ctx context.Context) (issuer string, sendsIss bool, err error) {
+	p, err := b.discover(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	return b.cfg.Issuer, p.sendsIss, nil
+}
+
 // discover holds no lock while it fetches: on a cold start a few sign-ins may do
 // so at once, and none waits for another's.
 func (b *Browser) discover(ctx context.Context) (*provider, error) {
@@ -111,6 +122,7 @@ func (b *Browser) fetchProvider(ctx context.Context, now time.Time) (*provider, 
 		Authorization string `json:"authorization_endpoint"`
 		Token         string `json:"token_endpoint"`
 		Keys          string `json:"jwks_uri"`
+		SendsIss      bool   `json:"authorization_response_iss_parameter_supported"`
 	}
 	if err := found.Claims(&m); err != nil {
 		return nil, err
@@ -121,7 +133,7 @@ func (b *Browser) fetchProvider(ctx context.Context, now time.Time) (*provider, 
 		}
 	}
 	keys := oidc.NewRemoteKeySet(ctx, m.Keys)
-	return &provider{authorization: m.Authorization, token: m.Token, keys: keys, fetched: now}, nil
+	return &provider{authorization: m.Authorization, token: m.Token, sendsIss: m.SendsIss, keys: keys, fetched: now}, nil
 }
 
 // bounded ends every answer at maxDocument bytes: go-oidc reads whatever comes.
