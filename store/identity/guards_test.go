@@ -1,12 +1,16 @@
 package identity
 
 import (
+	"crypto/ecdsa"
 	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwt"
 )
 
 // jwx reads claims beside the members of a JWS in JSON, which nobody signed.
@@ -35,6 +39,29 @@ func TestUnsignedEnvelopeIsRefusedByEachGuardAlone(t *testing.T) {
 	}
 	if c, err := v.parseClaims(compact{typ: "at+jwt"}, text); err == nil {
 		t.Errorf("its claims were accepted: %+v", c)
+	}
+}
+
+// jwx alone, with the issuer's key, would open the envelope and take the claims
+// beside the signed ones. NewVerifier tells all of jwx not to.
+func TestNewVerifierMakesJWXCompactOnly(t *testing.T) {
+	s := es256("k1")
+	i := newIssuer(t, s.jwk(nil))
+	i.verifier(nil)
+	signed := i.token(s, nil, map[string]any{"sub": "bob"})
+	bobs := strings.Split(signed, ".")
+	envelope, err := json.Marshal(i.claims(map[string]any{
+		"protected": bobs[0], "payload": bobs[1], "signature": bobs[2],
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := jwt.WithKey(jwa.ES256, s.private.(*ecdsa.PrivateKey).Public())
+	if _, err := jwt.Parse([]byte(signed), with, jwt.WithValidate(false)); err != nil {
+		t.Fatalf("the signed token: %v", err)
+	}
+	if token, err := jwt.Parse(envelope, with, jwt.WithValidate(false)); err == nil {
+		t.Errorf("jwx opened the envelope, as %s", token.Subject())
 	}
 }
 
@@ -95,6 +122,31 @@ func TestExpiryIsAlwaysLimited(t *testing.T) {
 	i := newIssuer(t, s.jwk(nil))
 	for _, exp := range []any{nil, 0, 0.0, -1, json.Number("0.5"), json.Number("1e10"), "1900000000", lastSecond + 1} {
 		refused(t, i.verifier(nil), i.token(s, nil, map[string]any{"exp": exp}))
+	}
+}
+
+// jwx and we both want exp and sub; either has to notice alone, since each is read
+// by a parser of its own.
+func TestExpiryAndSubjectAreRequiredTwice(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier(nil)
+	for _, claim := range []string{"exp", "sub", ""} {
+		claims := i.claims(nil)
+		delete(claims, claim)
+		payload, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := parseMembers(payload, claimNames)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.validate(payload); (err == nil) != (claim == "") {
+			t.Errorf("jwx, without %q: error %v", claim, err)
+		}
+		if _, err := callerOf(m, i.URL); (err == nil) != (claim == "") {
+			t.Errorf("ours, without %q: error %v", claim, err)
+		}
 	}
 }
 
