@@ -99,7 +99,9 @@ func algorithmsOf(public crypto.PublicKey) []string {
 			return []string{"ES256"}
 		}
 	case ed25519.PublicKey:
-		return []string{"EdDSA"}
+		if len(k) == ed25519.PublicKeySize { // jwx parses any length, crypto/ed25519 panics
+			return []string{"EdDSA"}
+		}
 	}
 	return nil
 }

@@ -55,6 +55,7 @@ func TestVerifyRefusesKeys(t *testing.T) {
 	weak := signer{kid: "k", alg: "RS256", private: rsaKeys()[1024]}
 	secret := signer{kid: "k", alg: "HS256", private: []byte(strings.Repeat("s", 32))}
 	p384 := signer{kid: "k", alg: "ES256", private: ecKey(elliptic.P384())}
+	ed := signer{kid: "k", alg: "EdDSA", private: edKey()}
 	private := rs.jwk(map[string]any{"d": rs.jwk(nil)["n"]})
 	noAlg := map[string]any{"alg": nil}
 	for _, test := range []struct {
@@ -75,6 +76,7 @@ func TestVerifyRefusesKeys(t *testing.T) {
 		{"private", private, rs},
 		{"of an unknown type", map[string]any{"kty": "X", "kid": "k"}, rs},
 		{"without its modulus", rs.jwk(map[string]any{"n": nil}), rs},
+		{"too short for Ed25519", ed.jwk(map[string]any{"x": "AA"}), ed},
 		{"of another id", rs.jwk(map[string]any{"kid": "other"}), rs},
 	} {
 		t.Run(test.name, func(t *testing.T) {
