@@ -291,6 +291,7 @@ func TestRejectedCredentialIsRenewedOnce(t *testing.T) {
 			if err != nil {
 				return "", err
 			}
+			req.Header.Set("Content-Type", "application/json")
 			resp, err := api.Do(req)
 			if err != nil {
 				return "", err
@@ -337,6 +338,7 @@ func TestCheckedRequestCanNotBeChanged(t *testing.T) {
 		if err != nil {
 			return "", err
 		}
+		req.Header.Set("Content-Type", "application/json")
 		req.GetBody = func() (io.ReadCloser, error) {
 			req.URL.Host, req.Method = "files.acme.test", "DELETE"
 			return io.NopCloser(strings.NewReader("{}")), nil

@@ -147,11 +147,13 @@ func checkTarget(req *http.Request) error {
 		return fmt.Errorf("the header Host %q is not the URL's %q", req.Host, u.Host)
 	case len(req.TransferEncoding) > 0 || len(req.Trailer) > 0:
 		return errors.New("a transfer encoding or trailers of its own")
-	case (Rule{Method: req.Method}).reads() && req.Body != nil && req.Body != http.NoBody:
+	case (Rule{Method: req.Method}).reads() && hasBody(req):
 		return fmt.Errorf("%s with a body", req.Method)
 	}
 	return nil
 }
+
+func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
 
 // safePath is the path as it would be sent, if every reader of it must understand
 // the same segments: no empty ones, no dot segments, and no escape that a lenient
@@ -232,13 +234,14 @@ func checkHeaders(req *http.Request) error {
 			return fmt.Errorf("a control character in header %s", name)
 		}
 	}
-	return checkContentType(req.Header.Get("Content-Type"))
+	return checkContentType(req.Header.Get("Content-Type"), hasBody(req))
 }
 
 // checkContentType allows JSON alone: a form body could carry a method override
-// ("_method"), and bodies are not read here.
-func checkContentType(value string) error {
-	if value == "" {
+// ("_method"), and bodies are not read here. A body without a type is refused too,
+// since some servers (Rack, for one) take it for a form.
+func checkContentType(value string, body bool) error {
+	if value == "" && !body {
 		return nil
 	}
 	kind, _, err := mime.ParseMediaType(value)

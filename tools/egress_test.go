@@ -184,6 +184,19 @@ func TestMatchHeaders(t *testing.T) {
 	}
 }
 
+// A server may take a body without a type for a form, and "_method" in it for the
+// method.
+func TestMatchRefusesBodyWithoutType(t *testing.T) {
+	for value, want := range map[string]bool{"": false, "application/json": true} {
+		r := request(t, "POST", "https://api.github.com/repos/a/b/issues")
+		r.Body = io.NopCloser(strings.NewReader("_method=DELETE"))
+		r.Header.Set("Content-Type", value)
+		if _, err := tools.Match(contract, r); (err == nil) != want {
+			t.Errorf("Content-Type %q: %v", value, err)
+		}
+	}
+}
+
 // An error may be shown and logged, so it holds no value of a query.
 func TestMatchErrorHidesValues(t *testing.T) {
 	_, err := tools.Match(contract, request(t, "GET", "https://api.github.com/search/issues?q=hunter2&access_token=hunter2"))
