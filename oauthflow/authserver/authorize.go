@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/latchkey-mcp/latchkey/oauthflow/page"
 	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
@@ -56,12 +57,12 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// From here on the redirect URI is the client's own: errors go there.
+	// From here on the redirect URI is the client's own: it may learn of errors.
 	req, err := s.parse(query, c, redirectURI)
 	var wrong *oauthError
 	if errors.As(err, &wrong) {
 		s.log.InfoContext(r.Context(), "authorization refused", "client", c.ID, "error", wrong.code)
-		return s.fail(w, request{RedirectURI: redirectURI, State: query.Get("state")}, wrong)
+		return s.refuse(w, c, request{RedirectURI: redirectURI, State: query.Get("state")}, wrong)
 	}
 	if err != nil {
 		return err
@@ -204,16 +205,38 @@ func (s *Server) grant(ctx context.Context, w http.ResponseWriter, req request, 
 	return s.answer(w, req, url.Values{"code": {value}})
 }
 
-// fail sends an error to the client (RFC 6749, section 4.1.2.1).
-func (s *Server) fail(w http.ResponseWriter, req request, e *oauthError) error {
-	return s.answer(w, req, url.Values{"error": {e.code}, "error_description": {e.description}})
+// refuse answers a request that no person has seen yet. Anybody can register any
+// site, so that sending a browser there by itself would make an open redirector of
+// us (RFC 9700, section 4.11.2): a page asks first, but where the answer stays on
+// the person's computer.
+func (s *Server) refuse(w http.ResponseWriter, c client, req request, e *oauthError) error {
+	site := siteOf(req.RedirectURI)
+	if c.pages || site == "" {
+		return s.fail(w, req, e)
+	}
+	return s.show(w, http.StatusBadRequest, page.Page{Title: "This request can't be answered"}, "refused", map[string]any{
+		"Client": c.title(), "Why": e.description, "Site": site, "Back": s.answerURL(req, e.values()),
+	})
 }
 
-// answer redirects to the client; every answer says who sends it (RFC 9207).
+// fail sends an error to the client (RFC 6749, section 4.1.2.1).
+func (s *Server) fail(w http.ResponseWriter, req request, e *oauthError) error {
+	return s.answer(w, req, e.values())
+}
+
+func (e *oauthError) values() url.Values {
+	return url.Values{"error": {e.code}, "error_description": {e.description}}
+}
+
 func (s *Server) answer(w http.ResponseWriter, req request, params url.Values) error {
+	return redirect(w, s.answerURL(req, params))
+}
+
+// answerURL is where an answer goes; every answer says who sends it (RFC 9207).
+func (s *Server) answerURL(req request, params url.Values) string {
 	params.Set("iss", s.cfg.Issuer)
 	if req.State != "" {
 		params.Set("state", req.State)
 	}
-	return redirect(w, withParameters(req.RedirectURI, params))
+	return withParameters(req.RedirectURI, params)
 }

@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -87,11 +88,13 @@ func TestRedirectDefaultsToTheOnlyOne(t *testing.T) {
 	w.tokensFrom(with(redemption(id, "", back.Get("code")), "redirect_uri", ""))
 }
 
-// Errors after that go to the client, with its state and our issuer (RFC 9207).
+// Errors after that are for the client, with its state and our issuer (RFC 9207):
+// at once where they stay on the computer, by a link where they go to a site that
+// anybody may have registered (RFC 9700, section 4.11.2).
 func TestErrorsGoToTheClient(t *testing.T) {
 	w := newWorld(t, nil)
-	id := w.register(appRedirect)
-	good := w.request(id, appRedirect)
+	id := w.register(appRedirect, localRedirect, "cursor://anysphere.cursor-mcp/cb")
+	good := w.request(id, localRedirect)
 	cases := []struct{ name, parameter, value, want string }{
 		{"no PKCE", "code_challenge", "", "invalid_request"},
 		{"no PKCE method", "code_challenge_method", "", "invalid_request"},
@@ -115,14 +118,21 @@ func TestErrorsGoToTheClient(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			got := w.browser().ask(with(good, c.parameter, c.value)).to(t)
 			q := got.Query()
-			if !strings.HasPrefix(got.String(), appRedirect+"?") || q.Get("error") != c.want || q.Get("error_description") == "" {
+			if !strings.HasPrefix(got.String(), localRedirect+"?") || q.Get("error") != c.want || q.Get("error_description") == "" {
 				t.Errorf("redirected to %s, want %s", got, c.want)
 			}
 			if q.Get("state") != "st&ate" || q.Get("iss") != w.url || q.Has("code") {
 				t.Errorf("parameters %v", q)
 			}
+			page := w.browser().ask(with(with(good, "redirect_uri", appRedirect), c.parameter, c.value))
+			link := appRedirect + "?" + q.Encode()
+			if page.StatusCode != http.StatusBadRequest || page.Header.Get("Location") != "" || !strings.Contains(html.UnescapeString(page.body), `href="`+link+`"`) ||
+				!strings.Contains(page.body, ">go back to app.example<") {
+				t.Errorf("%d to %q, want a link %s: %s", page.StatusCode, page.Header.Get("Location"), link, page.body)
+			}
 		})
 	}
+	w.browser().ask(with(with(good, "redirect_uri", "cursor://anysphere.cursor-mcp/cb"), "response_type", "token")).to(t)
 	two := good.Encode() + "&resource=" + url.QueryEscape("https://other.example/")
 	if got := w.browser().get("/authorize?" + two).to(t).Query().Get("error"); got != "invalid_target" {
 		t.Errorf("a second, foreign resource: %q", got)

@@ -126,6 +126,16 @@ func formTarget(redirectURI string) string {
 	return u.Scheme + "://" + u.Host
 }
 
+// siteOf is the site that a redirect leads to, or "" where it stays on the
+// person's computer.
+func siteOf(redirectURI string) string {
+	u, err := url.Parse(redirectURI)
+	if err != nil || isLoopback(u) || u.Scheme != "https" {
+		return ""
+	}
+	return u.Host
+}
+
 // redirectLabel says to a person where a redirect leads.
 func redirectLabel(redirectURI string) string {
 	u, err := url.Parse(redirectURI)
