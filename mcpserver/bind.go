@@ -26,7 +26,22 @@ type call struct {
 	title     string // what people call the provider's service
 	arguments json.RawMessage
 	digest    [sha256.Size]byte // of the arguments, white space aside
-	input     mcp.MultiRoundTripParams
+	modern    modern
+}
+
+// A modern is what a call of 2026-07-28 says beside its arguments; the zero value
+// belongs to any earlier one.
+type modern struct {
+	asks  bool // the client declared elicitation.url
+	input mcp.MultiRoundTripParams
+}
+
+func modernOf(ctx context.Context, in mcp.CallToolParams) modern {
+	info := mcpgo.RequestProtocolInfoFromContext(ctx)
+	if info == nil || !info.Modern {
+		return modern{}
+	}
+	return modern{asks: elicitsURL(info.ClientCapabilities), input: in.MultiRoundTripParams}
 }
 
 func (c *call) name() string { return c.tool.Spec().Name }
@@ -50,6 +65,7 @@ func (s *server) handle(tool tools.Tool, title string) mcpgo.ToolHandlerFunc {
 		if err != nil {
 			return s.broken(tool.Spec().Name, err), nil
 		}
+		c.modern = modernOf(ctx, in.Params)
 		return s.serve(ctx, c)
 	}
 }
@@ -79,15 +95,24 @@ func (s *server) bind(r *request, tool tools.Tool, title string, in mcp.CallTool
 	}
 	return &call{
 		caller: r.caller, session: r.session, keys: keys, tool: tool, title: title,
-		arguments: arguments, digest: sha256.Sum256(compact.Bytes()), input: in.MultiRoundTripParams,
+		arguments: arguments, digest: sha256.Sum256(compact.Bytes()),
 	}, nil
 }
 
-// serve runs c, or asks for the grant that it needs.
+// serve runs c, or asks for the grant that it needs. What the client brings from
+// an earlier try is judged first, so that a grant which is there by now runs
+// neither a call with somebody else's state nor one that the user declined.
 func (s *server) serve(ctx context.Context, c *call) (*mcp.CallToolResult, error) {
-	err := c.keys.Ready(ctx, c.need())
+	st, err := s.earlier(c)
+	if err != nil {
+		return failed("The requestState doesn't belong to this call. Call " + c.name() + " again without it."), nil
+	}
+	if c.declined() {
+		return failed(declinedText(c, st.Link)), nil
+	}
+	err = c.keys.Ready(ctx, c.need())
 	if needs, ok := errors.AsType[*store.NeedsConnect](err); ok {
-		return s.connect(ctx, c, needs)
+		return s.connect(ctx, c, needs, st)
 	}
 	if err != nil {
 		return s.broken(c.name(), err), nil
@@ -130,7 +155,7 @@ func (s *server) failure(ctx context.Context, c *call, b *bound, err error) (*mc
 		if wrote {
 			return s.connectAfterWrite(ctx, c, needs)
 		}
-		return s.connect(ctx, c, needs)
+		return s.connect(ctx, c, needs, state{}) // an earlier link led to the grant that died
 	}
 	told, ok := errors.AsType[*tools.Error](err)
 	switch {

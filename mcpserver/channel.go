@@ -39,26 +39,19 @@ type state struct {
 }
 
 // connect answers a call whose grant is missing, on the best channel that the
-// client declared. It is never 401 or 403: the bearer is fine.
-func (s *server) connect(ctx context.Context, c *call, needs *store.NeedsConnect) (*mcp.CallToolResult, error) {
-	info := mcpgo.RequestProtocolInfoFromContext(ctx)
-	modern := info != nil && info.Modern && elicitsURL(info.ClientCapabilities)
-	if modern && c.input.RequestState != "" {
-		st, err := s.openState(c, c.input.RequestState)
-		switch {
-		case err == nil:
-			return s.resume(ctx, c, needs, st)
-		case !errors.Is(err, errOldState):
-			return failed("The requestState doesn't belong to this call. Call " + c.name() + " again without it."), nil
-		}
+// client declared. It is never 401 or 403: the bearer is fine. st is of an earlier
+// try, or zero.
+func (s *server) connect(ctx context.Context, c *call, needs *store.NeedsConnect, st state) (*mcp.CallToolResult, error) {
+	if c.modern.asks && st.Link != "" {
+		return s.resume(ctx, c, needs, st)
 	}
 	link, err := s.ConnectLink(ctx, c.caller, c.need())
 	if err != nil {
 		return s.broken(c.name(), err), nil
 	}
-	st := state{ID: rand.Text(), Link: link, Expires: s.Now().Add(stateLife).Unix()}
+	st = state{ID: rand.Text(), Link: link, Expires: s.Now().Add(stateLife).Unix()}
 	switch {
-	case modern:
+	case c.modern.asks:
 		return s.ask(c, needs, st)
 	case c.session.urlElicitation():
 		return nil, elicitationRequired(c, needs, st)
@@ -86,15 +79,35 @@ func (s *server) ask(c *call, needs *store.NeedsConnect, st state) (*mcp.CallToo
 	return mcpgo.NewInputRequestBuilder(sealed).Elicit(inputID, elicitation(c, needs, st)).ToolResult(), nil
 }
 
-// resume is a later try: the user answered the elicitation, or the client comes
+// earlier is the state of the try before this one: zero where there is none or it
+// is too old to be of use, errForeignState where it isn't this call's.
+func (s *server) earlier(c *call) (state, error) {
+	if c.modern.input.RequestState == "" {
+		return state{}, nil
+	}
+	st, err := s.openState(c, c.modern.input.RequestState)
+	if errors.Is(err, errOldState) {
+		return state{}, nil
+	}
+	return st, err
+}
+
+// answer is the client's answer to our elicitation, or nil.
+func (c *call) answer() *mcp.ElicitationResult {
+	return mcpgo.ElicitationResponse(c.modern.input.InputResponses, inputID)
+}
+
+// declined reports whether the user was asked and didn't accept.
+func (c *call) declined() bool {
+	answer := c.answer()
+	return answer != nil && answer.Action != mcp.ElicitationResponseActionAccept
+}
+
+// resume is a later try: the user accepted the elicitation, or the client comes
 // back after "not yet". A try without either is asked the same thing again.
 func (s *server) resume(ctx context.Context, c *call, needs *store.NeedsConnect, st state) (*mcp.CallToolResult, error) {
-	answer := mcpgo.ElicitationResponse(c.input.InputResponses, inputID)
-	switch {
-	case answer == nil && st.Waits == 0:
+	if c.answer() == nil && st.Waits == 0 {
 		return s.ask(c, needs, st)
-	case answer != nil && answer.Action != mcp.ElicitationResponseActionAccept:
-		return failed(declinedText(c, st.Link)), nil
 	}
 	return s.await(ctx, c, st)
 }
@@ -144,9 +157,14 @@ func connectText(c *call, needs *store.NeedsConnect, link string) string {
 		"Once they say that they have connected, call %s again with the same arguments.", c.title, needs.Reason, link, c.name())
 }
 
+// declinedText says what a model may do next. link is "" where it has expired.
 func declinedText(c *call, link string) string {
-	return fmt.Sprintf("The user did not want to connect %s now, so %s did nothing. Don't ask again by yourself. "+
-		"Should they change their mind, they can open this link in a browser within ten minutes: %s", c.title, c.name(), link)
+	text := fmt.Sprintf("The user did not want to connect %s now, so %s did nothing. Don't ask again by yourself. "+
+		"Should they change their mind, ", c.title, c.name())
+	if link == "" {
+		return text + "call it again."
+	}
+	return text + "they can open this link in a browser within ten minutes: " + link
 }
 
 // sealState seals st for c alone.

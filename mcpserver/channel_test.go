@@ -255,6 +255,43 @@ func TestStateIsForOneCallOfOnePerson(t *testing.T) {
 	}
 }
 
+// A grant that is there by now doesn't make up for another's state, or for a no.
+func TestEarlierTryIsJudgedBeforeTheGrant(t *testing.T) {
+	w := newWorld(t, nil)
+	state := asked(w, withURL, `"arguments":{}`)
+	w.connect("alice")
+	const declined = `{"connect":{"action":"decline"}}`
+	try := func(state, answer string) (string, bool) {
+		return w.modern(w.issuer.Token("alice"), withURL, "tools/call", "acme_read", retry(state, answer, `{}`)).says(t)
+	}
+	if text, isError := try("eyJsIjoiIn0", accepted); !isError || !strings.Contains(text, "requestState doesn't belong") {
+		t.Errorf("an invented state: %s", text)
+	}
+	if text, isError := try(state, declined); !isError || !strings.Contains(text, "did nothing") || !strings.Contains(text, "/connect/alice-1") {
+		t.Errorf("declined: %s", text)
+	}
+	w.clock.forward(stateLife)
+	if text, isError := try(state, declined); !isError || !strings.Contains(text, "call it again") || strings.Contains(text, "/connect/") {
+		t.Errorf("declined late: %s", text)
+	}
+	if n := len(w.provider.requests()); n != 0 {
+		t.Errorf("%d requests reached the provider", n)
+	}
+	if text, isError := try(state, accepted); isError || !strings.Contains(text, "alice") {
+		t.Errorf("accepted late: %s", text)
+	}
+}
+
+// Before 2026-07-28 the members of that era mean nothing.
+func TestLegacyCallCarriesNoState(t *testing.T) {
+	w := newWorld(t, nil)
+	w.connect("alice")
+	params := `{"name":"acme_read",` + retry("invented", `{"connect":{"action":"decline"}}`, `{}`) + `}`
+	if text, isError := w.legacy(w.issuer.Token("alice"), "", "", "tools/call", params).says(t); isError || !strings.Contains(text, "alice") {
+		t.Errorf("%s", text)
+	}
+}
+
 func TestStateWithoutAnAnswerAsksTheSameAgain(t *testing.T) {
 	w := newWorld(t, nil)
 	state := asked(w, withURL, `"arguments":{}`)
