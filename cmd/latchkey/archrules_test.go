@@ -49,8 +49,17 @@ var confined = map[string][]string{
 // revealers are the files that may read a credential, beside store itself.
 var revealers = regexp.MustCompile(`^(mcpserver/transport\.go|oauthflow/(exchange|provider|github|google)\.go|store/[a-z_]+\.go)$`)
 
-// toolModule matches the files of tool modules, which are held tighter.
-var toolModule = regexp.MustCompile(`^tools/(calendar|github)/`)
+// toolModule matches the files of tool modules, present and future, which are held
+// tighter. The sandbox is no module: it serves, and calls nobody.
+func toolModule(f sourceFile) bool {
+	return strings.HasPrefix(f.path, "tools/") && f.dir() != "tools" && f.dir() != "tools/sandbox"
+}
+
+// toolLibraries are the provider's own client library of each tool module.
+var toolLibraries = map[string][]string{
+	"tools/calendar": {"google.golang.org/api/calendar/v3", "google.golang.org/api/googleapi", "google.golang.org/api/option"},
+	"tools/github":   {"github.com/google/go-github/v89/github"},
+}
 
 // someone matches parameters that would choose a person.
 var someone = regexp.MustCompile(`(?i)^(as_?)?(for_?)?(user|uid|username|principal|person|who|whom|subject|sub|e?mail|login|tenant|onbehalfof|actas|caller_?id)(_?id|_?name|s)?$`)
@@ -84,6 +93,8 @@ var rules = []rule{
 		"tools/calendar/d.go": `package m; import _ "golang.org/x/oauth2"`,
 		"tools/calendar/e.go": `package m; import . "net/http"`,
 		"tools/calendar/f.go": `package m; import _ "os/exec"`,
+		"tools/calendar/h.go": `package m; import _ "google.golang.org/api/transport/http"`,
+		"tools/slack/i.go":    `package m; import _ "github.com/slack-go/slack"`,
 		"tools/calendar/g.go": "package m\n\n//go:linkname f runtime.f\nfunc f()\n",
 	}},
 	{"a tool module has no client of its own", checkToolClients, map[string]string{
@@ -93,12 +104,20 @@ var rules = []rule{
 		"tools/calendar/d.go": `package m; import "net/http"; func f() any { return http.DefaultTransport }`,
 		"tools/calendar/e.go": `package m; import "net/http"; func f() any { return &http.Transport{} }`,
 		"tools/calendar/f.go": `package m; import "net/http"; type T struct { c http.Client }`,
+		"tools/slack/g.go":    `package m; import "net/http"; var _ = http.DefaultClient`,
+	}},
+	{"a tool module's library is given the bound client", checkToolLibrary, map[string]string{
+		"tools/github/a.go":   `package m; import gh "github.com/google/go-github/v89/github"; func f() { gh.NewClient(gh.WithUserAgent("x")) }`,
+		"tools/github/b.go":   `package m; import "github.com/google/go-github/v89/github"; var f = github.NewClient`,
+		"tools/calendar/c.go": `package m; import g "google.golang.org/api/calendar/v3"; func f() { g.NewService(nil) }`,
+		"tools/calendar/d.go": `package m; import g "google.golang.org/api/calendar/v3"; func f() { g.New(nil) }`,
 	}},
 	{"a tool module keeps nothing between calls", checkToolVariables, map[string]string{
 		"tools/github/a.go":   `package m; var last string`,
 		"tools/github/b.go":   `package m; var cache = map[string]string{}`,
 		"tools/calendar/c.go": `package m; import "sync"; var ( once sync.Once )`,
 		"tools/calendar/d.go": `package m; var p = new(int)`,
+		"tools/slack/e.go":    `package m; var last string`,
 	}},
 	{"no parameter chooses a person", checkParameters, map[string]string{
 		"store/a.go":        `package m; func Open(userID string) {}`,
@@ -117,6 +136,14 @@ var rules = []rule{
 	}},
 	{"no init functions", checkInit, map[string]string{
 		"tools/m.go": `package m; func init() {}`,
+	}},
+	{"a server has limits", checkServers, map[string]string{
+		"cmd/latchkey/a.go": `package m; import "net/http"; var s = http.Server{IdleTimeout: 1, MaxHeaderBytes: 1}`,
+		"cmd/latchkey/b.go": `package m; import "net/http"; var s = &http.Server{ReadHeaderTimeout: 1, MaxHeaderBytes: 1}`,
+		"mcpserver/c.go":    `package m; import "net/http"; var s = &http.Server{ReadHeaderTimeout: 1, IdleTimeout: 1}`,
+		"oauthflow/d.go":    `package m; import "net/http"; var s = new(http.Server)`,
+		"oauthflow/e.go":    `package m; import "net/http"; func f() { http.ListenAndServe("", nil) }`,
+		"mcpserver/f.go":    `package m; func f(s S) { s.Start(":8080") }`,
 	}},
 	{"no default HTTP client", checkDefaultClient, map[string]string{
 		"oauthflow/a.go": `package m; import "net/http"; func f() { http.Get("https://x.example") }`,
@@ -169,14 +196,13 @@ var toolStdlib = []string{
 }
 
 func checkToolImports(f sourceFile) []string {
-	if !toolModule.MatchString(f.path) {
+	if !toolModule(f) {
 		return nil
 	}
-	library := map[string]string{"tools/calendar": "google.golang.org/api/", "tools/github": "github.com/google/go-github/"}
 	var faults []string
 	for _, spec := range f.ast.Imports {
 		p := strings.Trim(spec.Path.Value, "`\"")
-		ours := p == module+"tools" || strings.HasPrefix(p, library[f.dir()])
+		ours := p == module+"tools" || slices.Contains(toolLibraries[f.dir()], p)
 		if !ours && !slices.Contains(toolStdlib, p) || spec.Name != nil && spec.Name.Name == "." {
 			faults = append(faults, "a tool module may not import "+p)
 		}
@@ -197,7 +223,7 @@ var toolHTTP = regexp.MustCompile(`^(Status\w+|Method\w+|Header|Request|Response
 
 func checkToolClients(f sourceFile) []string {
 	name := f.importName("net/http")
-	if !toolModule.MatchString(f.path) || name == "" {
+	if !toolModule(f) || name == "" {
 		return nil
 	}
 	var faults []string
@@ -210,11 +236,36 @@ func checkToolClients(f sourceFile) []string {
 	return faults
 }
 
+// checkToolLibrary holds that whatever makes a library's client gets ours, in the
+// same call: on its own it would make one that no contract bounds.
+func checkToolLibrary(f sourceFile) []string {
+	if !toolModule(f) {
+		return nil
+	}
+	var names []string
+	for _, p := range toolLibraries[f.dir()] {
+		names = append(names, f.importName(p))
+	}
+	var faults []string
+	f.selections(func(x, sel string, parent ast.Node) {
+		makes := x != "" && slices.Contains(names, x) && regexp.MustCompile(`^New(Service|\w*Client\w*)?$`).MatchString(sel)
+		if call, ok := parent.(*ast.CallExpr); makes && !(ok && slices.ContainsFunc(call.Args, isWithHTTPClient)) {
+			faults = append(faults, x+"."+sel+" without WithHTTPClient: it would make a client of its own")
+		}
+	})
+	return faults
+}
+
+func isWithHTTPClient(arg ast.Expr) bool {
+	call, ok := arg.(*ast.CallExpr)
+	return ok && typeName(call.Fun) == "WithHTTPClient"
+}
+
 // constantCalls make values that nobody can change.
 var constantCalls = []string{"errors.New", "regexp.MustCompile", "tools.Define", "template.Must"}
 
 func checkToolVariables(f sourceFile) []string {
-	if !toolModule.MatchString(f.path) {
+	if !toolModule(f) {
 		return nil
 	}
 	var faults []string
@@ -318,6 +369,47 @@ func checkInit(f sourceFile) []string {
 		}
 	}
 	return nil
+}
+
+// serverLimits are what net/http leaves open, or wide, by default.
+var serverLimits = []string{"ReadHeaderTimeout", "IdleTimeout", "MaxHeaderBytes"}
+
+// checkServers keeps slow and large requests out: a server is a literal with its
+// limits, never one that a library starts (mcp-go's Start sets none).
+func checkServers(f sourceFile) []string {
+	name := f.importName("net/http")
+	var faults []string
+	f.selections(func(x, sel string, parent ast.Node) {
+		literal, isLiteral := parent.(*ast.CompositeLit)
+		_, isPointer := parent.(*ast.StarExpr)
+		switch {
+		case sel == "Start" && strings.HasPrefix(f.path, "mcpserver/"):
+			faults = append(faults, "Start makes a server without limits")
+		case name == "" || x != name:
+		case sel == "Server" && isLiteral:
+			faults = append(faults, missingLimits(literal)...)
+		case sel == "Server" && !isPointer, slices.Contains([]string{"ListenAndServe", "ListenAndServeTLS", "Serve", "ServeTLS"}, sel):
+			faults = append(faults, "http."+sel+" is a server without limits")
+		}
+	})
+	return faults
+}
+
+func missingLimits(server *ast.CompositeLit) []string {
+	var faults []string
+	for _, limit := range serverLimits {
+		if !hasField(server, limit) {
+			faults = append(faults, "a server without "+limit)
+		}
+	}
+	return faults
+}
+
+func hasField(literal *ast.CompositeLit, name string) bool {
+	return slices.ContainsFunc(literal.Elts, func(e ast.Expr) bool {
+		kv, ok := e.(*ast.KeyValueExpr)
+		return ok && typeName(kv.Key) == name
+	})
 }
 
 func checkDefaultClient(f sourceFile) []string {
