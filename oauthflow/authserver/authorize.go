@@ -170,9 +170,15 @@ func asksWho(query url.Values) bool {
 func prompts(query url.Values) []string { return strings.Fields(query.Get("prompt")) }
 
 // ours reports whether every resource asked for is ours (RFC 8707). There is only
-// one, so that a client that names none means that one.
+// one, so that a client that names none means that one. Of a URL, scheme and host
+// have no case; all else is compared as it is.
 func (s *Server) ours(resources []string) bool {
-	return !slices.ContainsFunc(resources, func(r string) bool { return r != s.cfg.Resource })
+	path, ok := strings.CutPrefix(s.cfg.Resource, s.cfg.Issuer)
+	return !slices.ContainsFunc(resources, func(r string) bool {
+		origin, under := strings.CutSuffix(r, path)
+		sameOrigin := ok && under && strings.EqualFold(origin, s.cfg.Issuer)
+		return r != s.cfg.Resource && !sameOrigin
+	})
 }
 
 // grantable is what of asked can be granted, in our order: unknown scopes are

@@ -111,6 +111,9 @@ func TestErrorsGoToTheClient(t *testing.T) {
 		{"prompt none", "prompt", "none", "login_required"},
 		{"foreign resource", "resource", "https://other.example/mcp", "invalid_target"},
 		{"our resource with a slash", "resource", w.url + "/mcp/", "invalid_target"},
+		{"our resource in capitals", "resource", w.url + "/MCP", "invalid_target"},
+		{"our resource with a fragment", "resource", w.url + "/mcp#", "invalid_target"},
+		{"our origin", "resource", w.url, "invalid_target"},
 		{"unknown scope only", "scope", "admin", "invalid_scope"},
 		{"openid only", "scope", "openid", "invalid_scope"},
 	}
@@ -159,14 +162,17 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// No resource means our only one.
+// No resource means our only one, and scheme and host have no case. The audience
+// is written as we write it.
 func TestResourceDefaultsToOurs(t *testing.T) {
 	w := newWorld(t, nil)
 	id := w.register(appRedirect)
-	back := w.browser().allow(with(w.request(id, appRedirect), "resource", ""), "alice")
-	got := w.tokensFrom(redemption(id, appRedirect, back.Get("code")))
-	if _, err := w.verifier().Verify(t.Context(), got["access_token"].(string)); err != nil {
-		t.Error(err)
+	for _, resource := range []string{"", "HTTP" + w.url[len("http"):] + "/mcp"} {
+		back := w.browser().allow(with(w.request(id, appRedirect), "resource", resource), "alice")
+		got := w.tokensFrom(with(redemption(id, appRedirect, back.Get("code")), "resource", resource))
+		if _, err := w.verifier().Verify(t.Context(), got["access_token"].(string)); err != nil {
+			t.Errorf("%q: %v", resource, err)
+		}
 	}
 }
 
@@ -186,7 +192,7 @@ func TestPromptAsksAgain(t *testing.T) {
 		}
 	}
 	// Choosing leads on, not around.
-	if a := b.signIn(with(good, "prompt", "login"), "bob"); !strings.Contains(a.body, "<strong>bob</strong>") {
+	if a := b.signIn(with(good, "prompt", "login"), "bob"); !strings.Contains(a.body, "<strong><bdi>bob</bdi></strong>") {
 		t.Errorf("after choosing: %s", a.body)
 	}
 }

@@ -37,7 +37,7 @@ func (s *Server) askConsent(w http.ResponseWriter, r *http.Request, c client, re
 	return s.show(w, http.StatusOK, p, "consent", map[string]any{
 		"Ticket": ticket, "Client": c.title(), "ClientID": c.ID, "Host": c.host(),
 		"Redirect": redirectLabel(req.RedirectURI), "Who": who.Name,
-		"Scopes": inPlainWords(req.Scopes), "Switch": switchLink(r.URL.Query()),
+		"Scopes": inPlainWords(req), "Local": siteOf(req.RedirectURI) == "", "Switch": switchLink(r.URL.Query()),
 	})
 }
 
@@ -78,17 +78,24 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 var plainWords = map[string]string{
 	"tools:read":  "Use the tools that read: look at what is in the accounts you connected",
 	"tools:write": "Use the tools that change things in the accounts you connected",
-	scopeOffline:  "Stay connected while you are away",
 }
 
-func inPlainWords(scopes []string) []string {
-	words := make([]string, 0, len(scopes))
-	for _, scope := range scopes {
+// inPlainWords is what a yes to req allows. It is the refresh token that keeps an
+// app connected: who registered for it gets one, with or without offline_access.
+func inPlainWords(req request) []string {
+	words := make([]string, 0, len(req.Scopes))
+	for _, scope := range req.Scopes {
+		if scope == scopeOffline {
+			continue
+		}
 		text, ok := plainWords[scope]
 		if !ok {
 			text = scope
 		}
 		words = append(words, text)
+	}
+	if req.Refresh {
+		words = append(words, "Stay connected while you are away")
 	}
 	return words
 }

@@ -36,12 +36,29 @@ func TestConsentPage(t *testing.T) {
 	if strings.Contains(a.body, "tools that read") {
 		t.Error("the page shows a scope that wasn't asked for")
 	}
+	if strings.Contains(a.body, "any program on this computer") {
+		t.Error("the page warns of programs here, but the answer goes to a site")
+	}
 	csp := a.Header.Get("Content-Security-Policy")
 	if !strings.Contains(csp, "form-action 'self' https://app.example;") || !strings.Contains(csp, "frame-ancestors 'none'") {
 		t.Errorf("policy %q", csp)
 	}
 	if a.Header.Get("X-Frame-Options") != "DENY" || a.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("headers %v", a.Header)
+	}
+}
+
+// Whether an app stays connected is what it registered for, whatever scope it names.
+func TestConsentSaysWhoStaysConnected(t *testing.T) {
+	w := newWorld(t, nil)
+	brief := w.registerAs(map[string]any{"redirect_uris": []string{localRedirect}, "token_endpoint_auth_method": "none"}).json(t)["client_id"].(string)
+	for id, want := range map[string]bool{w.register(localRedirect): true, brief: false} {
+		for _, scope := range []string{"tools:read", "tools:read offline_access"} {
+			page := w.browser().signIn(with(w.request(id, localRedirect), "scope", scope), "alice").body
+			if strings.Contains(page, "while you are away") != want || !strings.Contains(page, "any program on this computer") {
+				t.Errorf("scope %q, refresh %v: %s", scope, want, page)
+			}
+		}
 	}
 }
 
@@ -56,7 +73,7 @@ func TestHostileClientNames(t *testing.T) {
 	if strings.Contains(page, "<script") || strings.Contains(page, "\u202e") || strings.Contains(page, strings.Repeat("y", maxName)) {
 		t.Errorf("the name gets through: %s", page)
 	}
-	if !strings.Contains(page, "&lt;script&gt;alert(1)&lt;/script&gt;google x") {
+	if !strings.Contains(page, "<bdi>&lt;script&gt;alert(1)&lt;/script&gt;google x") {
 		t.Errorf("the name is lost: %s", page)
 	}
 	if name := w.ClientName(t.Context(), id); len([]rune(name)) != maxName || w.ClientName(t.Context(), "nobody") != "" {

@@ -66,7 +66,7 @@ func TestDocumentClient(t *testing.T) {
 	w.reach(p)
 	page := w.browser().signIn(w.request(p.id, localRedirect), "alice")
 	host := strings.TrimPrefix(p.URL, "https://")
-	for _, want := range []string{"Published app, published by " + host, "a program on this computer (127.0.0.1)", p.id} {
+	for _, want := range []string{"Published app</bdi>, published by " + host, "a program on this computer (127.0.0.1)", p.id} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the page lacks %q: %s", want, page.body)
 		}
