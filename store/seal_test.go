@@ -81,6 +81,23 @@ func TestRowsOpenOnlyAsWhatTheyAre(t *testing.T) {
 	}
 }
 
+// The same subject at another issuer is another person, also where the same keys
+// seal both vaults and the row comes with that person's own owner.
+func TestRowsOpenOnlyUnderTheirIssuer(t *testing.T) {
+	here, there := newWorld(t), newWorld(t)
+	raw, err := os.ReadFile(filepath.Join(here.dir, "key"))
+	ok(t, err)
+	there.dir = t.TempDir()
+	ok(t, os.WriteFile(filepath.Join(there.dir, "key"), raw, 0o600))
+	*there = *there.other()
+	here.connect("alice", "repo")
+	row, err := here.db.Grants().Get(t.Context(), owner(here, "alice"), "github")
+	ok(t, err)
+	row.Owner = owner(there, "alice")
+	ok(t, there.db.Grants().Put(t.Context(), row, 0))
+	needs(t, there.keyring("alice").Ready(t.Context(), github), "can't be read")
+}
+
 func TestNoByteOfARowCanChange(t *testing.T) {
 	w := newWorld(t)
 	p := w.places()[4]
