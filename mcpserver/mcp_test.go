@@ -197,3 +197,24 @@ func TestErasCanNotBeMixed(t *testing.T) {
 		t.Errorf("%d requests reached the provider", n)
 	}
 }
+
+// A client of 2026-07-28 picks another revision by the error alone.
+func TestUnknownVersionNamesTheOnesWeSpeak(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, version := range []string{"1900-01-01", "2025-12-31", "2099-01-01"} {
+		meta := `{"` + mcp.MetaKeyProtocolVersion + `":"` + version + `","` + mcp.MetaKeyClientCapabilities + `":{}}`
+		r := w.do(ask{
+			token: w.issuer.Token("alice"), body: rpc + `"server/discover","params":{"_meta":` + meta + `}}`,
+			header: map[string]string{mcp.HeaderProtocolVersion: version, mcp.HeaderMethod: "server/discover"},
+		})
+		want := `"id":1,"error":{"code":-32022`
+		data := `"data":{"supported":["2026-07-28","2025-11-25","2025-06-18","2025-03-26"],"requested":"` + version + `"}`
+		if r.status != http.StatusBadRequest || !strings.Contains(r.text, want) || !strings.Contains(r.text, data) {
+			t.Errorf("%s: %d %s", version, r.status, r.text)
+		}
+	}
+	hello := `{"protocolVersion":"2025-01-01","capabilities":{},"clientInfo":{"name":"t","version":"1"}}`
+	if r := w.legacy(w.issuer.Token("alice"), "", "2025-01-01", "initialize", hello); r.status != http.StatusOK || !strings.Contains(r.text, mcp.ProtocolVersion20251125) {
+		t.Errorf("initialize didn't negotiate: %d %s", r.status, r.text)
+	}
+}

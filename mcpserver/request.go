@@ -3,10 +3,13 @@ package mcpserver
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"runtime/debug"
+
+	"github.com/mark3labs/mcp-go/mcp"
 
 	"github.com/latchkey-mcp/latchkey/store/identity"
 )
@@ -41,20 +44,44 @@ func (s *server) limited(next http.Handler) http.Handler {
 	return http.MaxBytesHandler(next, maxBody)
 }
 
-// buffer is r with its body in memory; false where an error was answered.
-func buffer(w http.ResponseWriter, r *http.Request) bool {
+// buffer has r's body in memory; false where an error was answered.
+func buffer(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	body, err := io.ReadAll(r.Body)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		w.Header().Set("Connection", "close")
 		writeError(w, http.StatusRequestEntityTooLarge, "request_too_large",
 			"The request is larger than "+size(tooLarge.Limit)+". Send less in one call.")
-		return false
+		return nil, false
 	}
 	if err != nil {
 		writeError(w, http.StatusBadRequest, "invalid_request", "The request's body could not be read.")
-		return false
+		return nil, false
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body, true
+}
+
+// refuseVersion answers requests of a revision that never was with the revisions
+// that we speak, as 2026-07-28 has it; true where it did. mcp-go does so for those
+// after its own, and tells the others in plain text, from which no client learns.
+// initialize negotiates, so there the header says nothing.
+func refuseVersion(w http.ResponseWriter, r *http.Request, body []byte) bool {
+	version := r.Header.Get(mcp.HeaderProtocolVersion)
+	if version == "" || mcp.IsModernProtocol(version) || mcp.IsValidProtocolVersion(version) {
+		return false
+	}
+	var message struct {
+		ID     any           `json:"id"`
+		Method mcp.MCPMethod `json:"method"`
+	}
+	if json.Unmarshal(body, &message) != nil || message.Method == mcp.MethodInitialize {
+		return false
+	}
+	refusal := mcp.UnsupportedProtocolVersionError{Version: version, Supported: versions}.JSONRPCError()
+	refusal.ID = mcp.NewRequestId(message.ID)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusBadRequest)
+	_ = json.NewEncoder(w).Encode(refusal)
 	return true
 }
 

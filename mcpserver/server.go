@@ -40,6 +40,11 @@ const (
 	connectWait = 30 * time.Second // for a connect, in one round trip
 )
 
+// versions are the protocol's revisions that we speak, newest first.
+var versions = []string{
+	mcp.ProtocolVersion20260728, mcp.ProtocolVersion20251125, mcp.ProtocolVersion20250618, mcp.ProtocolVersion20250326,
+}
+
 // instructions are for models, in both eras.
 const instructions = "These tools act on the accounts of the user who is signed in, and on nobody else's. " +
 	"When a tool answers that an account has to be connected, show the user the link exactly as it is, " +
@@ -153,8 +158,7 @@ func (s *server) serveMCP() (http.Handler, error) {
 		mcpgo.WithHTTPContextFunc(func(ctx context.Context, r *http.Request) context.Context {
 			return srv.WithContext(ctx, ownSession(ctx, mcpgo.ClientSessionFromContext(ctx)))
 		}),
-		mcpgo.WithStreamableHTTPProtocolVersions(mcp.ProtocolVersion20260728,
-			mcp.ProtocolVersion20251125, mcp.ProtocolVersion20250618, mcp.ProtocolVersion20250326),
+		mcpgo.WithStreamableHTTPProtocolVersions(versions...),
 		mcpgo.WithStreamableHTTPLogger(s.Log),
 	), nil
 }

@@ -71,7 +71,8 @@ func (s *server) sessioned(next http.Handler) http.Handler {
 			return
 		}
 		r.Header.Del(mcp.HeaderSessionID)
-		if buffer(w, r) {
+		body, ok := buffer(w, r)
+		if ok && !refuseVersion(w, r, body) {
 			next.ServeHTTP(&answer{ResponseWriter: w, server: s, request: req}, r)
 		}
 	})
