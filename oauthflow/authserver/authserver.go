@@ -92,7 +92,7 @@ func newServer(cfg Config, public *url.URL) *Server {
 		seal:          cfg.Vault.AEAD("authserver session"),
 		keys:          newKeys(cfg.Vault, cfg.Now),
 		documents:     newDocuments(guardedClient(), cfg.Now),
-		registrations: newLimiter(cfg.Now, perAddress{every: 2 * time.Second, burst: 30}),
+		registrations: newLimiter(cfg.Now, perAddress{every: 10 * time.Second, burst: 60}),
 		logins:        newLimiter(cfg.Now, perAddress{every: time.Second / 2, burst: 60}),
 		clients:       store.NewTable[client](cfg.Vault, "authserver client"),
 		consents:      store.NewTable[consent](cfg.Vault, "authserver consent"),

@@ -72,6 +72,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 		return s.fail(w, asked.Request, &oauthError{code: "access_denied", description: "the person said no"})
 	}
 	s.log.InfoContext(r.Context(), "consent given", "subject", who.Subject, "client", asked.Request.ClientID)
+	if err := s.keep(r.Context(), asked.Request.ClientID); err != nil {
+		return err
+	}
 	return s.grant(r.Context(), w, asked.Request, who)
 }
 

@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -9,13 +10,17 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/latchkey-mcp/latchkey/store"
 	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
 const (
 	maxRegistration = 16 << 10
+	maxRedirectText = 4 << 10 // of all redirect URIs together: it is what is kept
+	unusedLife      = 24 * time.Hour
 	clientLife      = 365 * 24 * time.Hour
 )
 
@@ -40,9 +45,12 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if len(strings.Join(c.RedirectURIs, "")) > maxRedirectText {
+		return badRequest("invalid_redirect_uri", "the redirect_uris are longer than 4 KiB together")
+	}
 	c.ID = rand.Text()
 	answer := registered(&c, s.now())
-	if err := s.clients.Put(r.Context(), c.ID, identity.Digest{}, clientLife, c); err != nil {
+	if err := s.clients.Put(r.Context(), c.ID, identity.Digest{}, unusedLife, c); err != nil {
 		return err
 	}
 	s.log.InfoContext(r.Context(), "client registered", "client", c.ID, "name", c.Name)
@@ -68,6 +76,25 @@ func registered(c *client, now time.Time) map[string]any {
 		answer["client_secret_expires_at"] = now.Add(clientLife).Unix()
 	}
 	return answer
+}
+
+// keep lets the registration with that id live for clientLife from now on, because
+// a person has said yes to it. One that nobody says yes to is gone in a day:
+// strangers must not fill the database. Our pages and published clients have none.
+func (s *Server) keep(ctx context.Context, id string) error {
+	item, err := s.clients.Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	item.Expires = s.now().Add(clientLife)
+	err = s.clients.Replace(ctx, id, item)
+	if errors.Is(err, store.ErrConflict) { // somebody else's yes
+		return nil
+	}
+	return err
 }
 
 // newSecret is 260 random bits.

@@ -63,6 +63,7 @@ func TestBadRegistrations(t *testing.T) {
 		{"fragment", with("redirect_uris", []string{appRedirect + "#f"}), "invalid_redirect_uri"},
 		{"one bad of two", with("redirect_uris", []string{appRedirect, "file:///x"}), "invalid_redirect_uri"},
 		{"none", with("redirect_uris", []string{}), "invalid_redirect_uri"},
+		{"too long together", with("redirect_uris", slices.Repeat([]string{appRedirect + "/" + strings.Repeat("x", 1500)}, 3)), "invalid_redirect_uri"},
 		{"too many", with("redirect_uris", slices.Repeat([]string{appRedirect}, maxRedirects+1)), "invalid_redirect_uri"},
 		{"private_key_jwt", with("token_endpoint_auth_method", "private_key_jwt"), "invalid_client_metadata"},
 		{"implicit only", with("response_types", []string{"token"}), "invalid_client_metadata"},
@@ -87,19 +88,40 @@ func TestBadRegistrations(t *testing.T) {
 	}
 }
 
+// What strangers register goes by itself, what a person said yes to stays.
+func TestUnusedRegistrationsEnd(t *testing.T) {
+	w := newWorld(t, nil)
+	unused, denied, used := w.register(appRedirect), w.register(appRedirect), w.register(appRedirect)
+	b := w.browser()
+	b.allow(w.request(used, appRedirect), "alice")
+	b.decide(b.signIn(with(w.request(denied, appRedirect), "prompt", "login"), "alice").field(t, "ticket"), "deny")
+	for id, life := range map[string]time.Duration{unused: unusedLife, denied: unusedLife, used: clientLife} {
+		item, err := w.clients.Get(t.Context(), id)
+		if left := item.Expires.Sub(w.clock.now()); err != nil || left > life || left < life-time.Minute {
+			t.Errorf("it lives %s, want %s (%v)", left, life, err)
+		}
+	}
+	w.clock.add(30 * 24 * time.Hour)
+	b.allow(w.request(used, appRedirect), "alice")
+	item, err := w.clients.Get(t.Context(), used)
+	if left := item.Expires.Sub(w.clock.now()); err != nil || left < clientLife-time.Minute {
+		t.Errorf("a second yes leaves %s (%v)", left, err)
+	}
+}
+
 func TestRegistrationIsRateLimited(t *testing.T) {
 	w := newWorld(t, nil)
 	good := map[string]any{"redirect_uris": []string{appRedirect}}
-	for i := range 30 {
+	for i := range 60 {
 		if a := w.registerAs(good); a.StatusCode != http.StatusCreated {
 			t.Fatalf("registration %d: %d", i, a.StatusCode)
 		}
 	}
 	a := w.registerAs(good)
 	if a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" {
-		t.Errorf("registration 31: %d %v", a.StatusCode, a.Header)
+		t.Errorf("registration 61: %d %v", a.StatusCode, a.Header)
 	}
-	w.clock.add(2 * time.Second)
+	w.clock.add(10 * time.Second)
 	if a := w.registerAs(good); a.StatusCode != http.StatusCreated {
 		t.Errorf("later: %d", a.StatusCode)
 	}
