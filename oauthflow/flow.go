@@ -56,6 +56,7 @@ type Flow struct {
 	pending  store.Table[pending]
 	parked   store.Table[replacement]
 	cross    *http.CrossOriginProtection
+	limit    *page.Limiter // of sign-ins that begin
 }
 
 // New checks cfg.
@@ -84,6 +85,7 @@ func New(cfg Config) (*Flow, error) {
 		pending:  store.NewTable[pending](cfg.Vault, "flow"),
 		parked:   store.NewTable[replacement](cfg.Vault, "replacement"),
 		cross:    http.NewCrossOriginProtection(),
+		limit:    page.NewLimiter(cfg.Now, page.Rate{Every: time.Second / 10, Burst: 100}),
 	}, nil
 }
 

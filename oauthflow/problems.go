@@ -24,6 +24,7 @@ var (
 	errDenied       = errors.New("the person said no")
 	errProviderSaid = errors.New("the provider answered with an error")
 	errSignIn       = errors.New("the sign-in failed")
+	errTooMany      = errors.New("too many sign-ins begin")
 	errNotSignedIn  = errors.New("the issuer answered the sign-in with no")
 )
 
@@ -38,6 +39,7 @@ var problemPages = []struct {
 	{errNoProvider, http.StatusNotFound, "There is no such provider here", "noprovider"},
 	{errHost, http.StatusMisdirectedRequest, "This server goes by another name", "host"},
 	{errCrossOrigin, http.StatusForbidden, "This came from another site", "crossorigin"},
+	{errTooMany, http.StatusTooManyRequests, "Too many sign-ins at once", "toomany"},
 	{errNotSignedIn, http.StatusBadRequest, "You are not signed in", "signin"},
 	{errSignIn, http.StatusBadGateway, "You are not signed in", "signin"},
 	{errWrongPerson, http.StatusForbidden, "This link is for somebody else", "wrongperson"},

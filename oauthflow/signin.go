@@ -97,7 +97,11 @@ func localPath(raw string) string {
 }
 
 // signIn starts the OpenID code flow (OpenID Connect Core, section 3.1) with PKCE.
+// Anybody can begin one and leave it, and each is kept for ten minutes.
 func (f *Flow) signIn(w http.ResponseWriter, r *http.Request) error {
+	if !f.limit.Allow(r) {
+		return errTooMany
+	}
 	conf, err := f.issuer(r.Context())
 	if err != nil {
 		return err

@@ -169,6 +169,20 @@ func TestTheIssuerOfASignInComesBeforeItsCode(t *testing.T) {
 	}
 }
 
+// Strangers begin only so many sign-ins, and a person gets on a little later.
+func TestSignInsThatBeginAreLimited(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	for range 100 {
+		b.get("/signin")
+	}
+	if got := b.get("/signin"); got.status != http.StatusTooManyRequests || len(got.cookies) != 0 {
+		t.Fatalf("the next one: %d", got.status)
+	}
+	w.pass(time.Second)
+	w.as("alice")
+}
+
 // A new sign-in has a new session, and the old one is dead wherever its cookie is.
 func TestASignInEndsTheSessionBefore(t *testing.T) {
 	w := newWorld(t)

@@ -53,7 +53,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c, redirectURI, err := s.trust(r.Context(), query)
+	c, redirectURI, err := s.trust(r, query)
 	if err != nil {
 		return err
 	}
@@ -102,8 +102,12 @@ func badLink(why string) error {
 
 // trust finds the client and checks the redirect URI. Until then nothing is sent
 // anywhere: errors are pages.
-func (s *Server) trust(ctx context.Context, query url.Values) (client, string, error) {
-	c, err := s.client(ctx, query.Get("client_id"))
+func (s *Server) trust(r *http.Request, query url.Values) (client, string, error) {
+	id := query.Get("client_id")
+	if isDocumentID(id) && !s.documents.known(id) && !s.lookUps.Allow(r) {
+		return client{}, "", &pageError{http.StatusTooManyRequests, "Too many apps at once", "Wait a minute, then go back to your app and connect again from there."}
+	}
+	c, err := s.client(r.Context(), id)
 	if errors.Is(err, errUnknownClient) {
 		return c, "", &pageError{http.StatusBadRequest, "This app is unknown here",
 			"It asked under a name that doesn't work (" + err.Error() + "). Remove this server from the app, add it again, and connect from there."}

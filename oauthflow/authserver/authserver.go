@@ -7,6 +7,10 @@
 // use, redirects match exactly, refresh tokens rotate and a reused one revokes its
 // family. Nobody but our own pages gets a code without a person's consent to that
 // very request, in that very browser.
+//
+// What strangers can make it do or keep is bounded: registrations, sign-ins and
+// look-ups of published clients are limited per address (page.Limiter says what
+// that means behind a proxy), and what no person says yes to is gone in a day.
 package authserver
 
 import (
@@ -58,7 +62,7 @@ type Server struct {
 	documents *documents
 	upstream  *upstream // nil where made-up people sign in
 
-	registrations, logins *limiter
+	registrations, logins, lookUps *page.Limiter
 
 	clients  store.Table[client]
 	consents store.Table[consent]
@@ -92,8 +96,9 @@ func newServer(cfg Config, public *url.URL) *Server {
 		seal:          cfg.Vault.AEAD("authserver session"),
 		keys:          newKeys(cfg.Vault, cfg.Now),
 		documents:     newDocuments(guardedClient(), cfg.Now),
-		registrations: newLimiter(cfg.Now, perAddress{every: 10 * time.Second, burst: 60}),
-		logins:        newLimiter(cfg.Now, perAddress{every: time.Second / 2, burst: 60}),
+		registrations: page.NewLimiter(cfg.Now, page.Rate{Every: 10 * time.Second, Burst: 60}),
+		logins:        page.NewLimiter(cfg.Now, page.Rate{Every: time.Second / 5, Burst: 100}),
+		lookUps:       page.NewLimiter(cfg.Now, page.Rate{Every: time.Second, Burst: 20}),
 		clients:       store.NewTable[client](cfg.Vault, "authserver client"),
 		consents:      store.NewTable[consent](cfg.Vault, "authserver consent"),
 		codes:         store.NewTable[code](cfg.Vault, "authserver code"),

@@ -24,7 +24,6 @@ const (
 	maxDocument     = 5 << 10
 	documentTimeout = 5 * time.Second
 	documentLife    = 5 * time.Minute
-	failureLife     = 30 * time.Second
 	maxDocuments    = 256
 )
 
@@ -73,33 +72,42 @@ type documents struct {
 	cached map[string]document
 }
 
-// A document is what a fetch came to.
+// A document is what a fetch came to. Failures are not kept: the draft forbids it,
+// and a publisher who has mended one should not have to wait.
 type document struct {
 	client  client
-	err     error
 	expires time.Time
 }
 
 func newDocuments(c *http.Client, now func() time.Time) *documents {
-	return &documents{http: c, now: now, limit: rate.NewLimiter(5, 50), cached: map[string]document{}}
+	return &documents{http: c, now: now, limit: rate.NewLimiter(10, 100), cached: map[string]document{}}
 }
 
 // client is the client that the document at id describes; errors are
 // errUnknownClient with the reason.
 func (d *documents) client(ctx context.Context, id string) (client, error) {
 	if known, ok := d.lookUp(id); ok {
-		return known.client, known.err
+		return known.client, nil
 	}
-	result, _, _ := d.flight.Do(id, func() (any, error) {
+	result, err, _ := d.flight.Do(id, func() (any, error) {
 		if !d.limit.AllowN(d.now(), 1) {
-			return document{err: fmt.Errorf("%w: too many apps are being looked up, try again in a minute", errUnknownClient)}, nil
+			return client{}, fmt.Errorf("%w: too many apps are being looked up, try again in a minute", errUnknownClient)
 		}
 		// One person closing the page must not fail the others who wait.
 		c, err := d.fetch(context.WithoutCancel(ctx), id)
-		return d.keep(id, c, err), nil
+		if err != nil {
+			return client{}, fmt.Errorf("%w: %w", errUnknownClient, err)
+		}
+		d.keep(id, c)
+		return c, nil
 	})
-	got := result.(document)
-	return got.client, got.err
+	return result.(client), err
+}
+
+// known reports whether id needs no fetch.
+func (d *documents) known(id string) bool {
+	_, ok := d.lookUp(id)
+	return ok
 }
 
 func (d *documents) lookUp(id string) (document, bool) {
@@ -109,19 +117,13 @@ func (d *documents) lookUp(id string) (document, bool) {
 	return known, ok && d.now().Before(known.expires)
 }
 
-func (d *documents) keep(id string, c client, err error) document {
-	life := documentLife
-	if err != nil {
-		err = fmt.Errorf("%w: %w", errUnknownClient, err)
-		life = failureLife
-	}
+func (d *documents) keep(id string, c client) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.cached) >= maxDocuments {
 		clear(d.cached)
 	}
-	d.cached[id] = document{c, err, d.now().Add(life)}
-	return d.cached[id]
+	d.cached[id] = document{c, d.now().Add(documentLife)}
 }
 
 func (d *documents) fetch(ctx context.Context, id string) (client, error) {
@@ -167,8 +169,8 @@ func isJSON(contentType string) bool {
 	return err == nil && (media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"))
 }
 
-// document checks d as the document at id: it must name itself, exactly, and have
-// no secret, as there was nobody to agree on one with.
+// document checks d as the document at id: it must name itself, exactly, have a
+// name for people, and no secret, as there was nobody to agree on one with.
 func (d description) document(id string) (client, error) {
 	if d.ClientID != id {
 		return client{}, errors.New("its metadata document names another client_id")
@@ -177,6 +179,9 @@ func (d description) document(id string) (client, error) {
 		return client{}, errors.New("its metadata document must have token_endpoint_auth_method none and no secret")
 	}
 	c, err := d.client()
+	if err == nil && c.Name == "" {
+		return client{}, errors.New("its metadata document has no client_name")
+	}
 	c.ID, c.AuthMethod = id, methodNone
 	return c, err
 }

@@ -117,6 +117,7 @@ func TestBadDocuments(t *testing.T) {
 		"a secret":                with("client_secret", "x"),
 		"client_secret_basic":     with("token_endpoint_auth_method", "client_secret_basic"),
 		"private_key_jwt":         with("token_endpoint_auth_method", "private_key_jwt"),
+		"no name":                 with("client_name", " \u202e "),
 		"no redirects":            with("redirect_uris", nil),
 		"redirect to javascript":  with("redirect_uris", []string{appRedirect, "javascript:alert(1)"}),
 		"another redirect":        with("redirect_uris", []string{"https://other.example/cb"}),
@@ -144,6 +145,18 @@ func TestBadDocuments(t *testing.T) {
 				t.Errorf("%d fetches", n)
 			}
 		})
+	}
+}
+
+// A failure is not kept (the draft forbids it).
+func TestAMendedDocumentWorksAtOnce(t *testing.T) {
+	w, p := newWorld(t, nil), newPublisher(t)
+	w.reach(p)
+	p.answer = http.NotFound
+	w.browser().ask(w.request(p.id, appRedirect))
+	p.publish(p.document())
+	if a := w.browser().ask(w.request(p.id, appRedirect)); a.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 }
 
@@ -204,14 +217,21 @@ func TestDocumentIDs(t *testing.T) {
 func TestDocumentFetchesAreLimited(t *testing.T) {
 	w, p := newWorld(t, nil), newPublisher(t)
 	w.reach(p)
-	for i := range 80 {
+	b := w.browser()
+	for i := range 30 {
+		b.ask(w.request(p.URL+"/"+hex(i), appRedirect))
+	}
+	if n := p.fetches.Load(); n != 20 {
+		t.Errorf("%d fetches at once for one address", n)
+	}
+	for i := range 120 {
 		_, _ = w.documents.client(t.Context(), p.URL+"/"+hex(i))
 	}
-	if n := p.fetches.Load(); n > 50 {
+	if n := p.fetches.Load(); n > 100 {
 		t.Errorf("%d fetches at once", n)
 	}
 	for i := range 2 * maxDocuments {
-		w.documents.keep(p.URL+"/"+hex(i), client{}, nil)
+		w.documents.keep(p.URL+"/"+hex(i), client{})
 	}
 	if n := len(w.documents.cached); n > maxDocuments {
 		t.Errorf("%d documents kept", n)

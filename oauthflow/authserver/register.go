@@ -27,7 +27,7 @@ const (
 // register is dynamic client registration (RFC 7591): open to everybody, which is
 // why a registered client gets nothing without a person's consent.
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
-	if !s.registrations.allow(r) {
+	if !s.registrations.Allow(r) {
 		w.Header().Set("Retry-After", "60")
 		return &oauthError{http.StatusTooManyRequests, "temporarily_unavailable", "too many registrations: try again in a minute"}
 	}

@@ -127,39 +127,6 @@ func TestRegistrationIsRateLimited(t *testing.T) {
 	}
 }
 
-func TestLimiter(t *testing.T) {
-	c := &clock{t: time.Now()}
-	l := newLimiter(c.now, perAddress{every: time.Minute, burst: 2})
-	from := func(address string) bool {
-		return l.allow(&http.Request{RemoteAddr: address, Header: http.Header{"X-Forwarded-For": {"192.0.2.99"}}})
-	}
-	for address, want := range map[string]string{
-		"192.0.2.1:1": "192.0.2.1:2", "[2001:db8::1]:1": "[2001:db8::ffff:1]:1", "[::ffff:192.0.2.7]:1": "192.0.2.7:1",
-	} {
-		if !from(address) || !from(want) || from(address) {
-			t.Errorf("%s and %s don't share two", address, want)
-		}
-	}
-	if !from("192.0.2.2:1") || !from("[2001:db8:0:1::1]:1") {
-		t.Error("others are held up")
-	}
-	allowed := 0
-	for i := range 100 {
-		if from("198.51.100." + string(rune('0'+i%10)) + string(rune('0'+i/10)) + ":1") {
-			allowed++
-		}
-	}
-	if allowed > 20 {
-		t.Errorf("%d from many addresses at once", allowed)
-	}
-	for i := range 2 * maxAddresses {
-		from("[2001:db8:" + hex(i) + "::1]:1")
-	}
-	if len(l.each) > maxAddresses {
-		t.Errorf("%d addresses remembered", len(l.each))
-	}
-}
-
 func hex(i int) string {
 	const digits = "0123456789abcdef"
 	return string([]byte{digits[i>>12&15], digits[i>>8&15], digits[i>>4&15], digits[i&15]})

@@ -109,7 +109,7 @@ func authStyle(p *oidc.Provider) oauth2.AuthStyle {
 
 // goUpstream begins a sign-in: state, nonce and PKCE, kept for this browser only.
 func (s *Server) goUpstream(w http.ResponseWriter, r *http.Request, query url.Values) error {
-	if !s.logins.allow(r) {
+	if !s.logins.Allow(r) {
 		return &pageError{http.StatusTooManyRequests, "Too many sign-ins at once", "Wait a minute, then try again."}
 	}
 	p, err := s.upstream.discover(r.Context())

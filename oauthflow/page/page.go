@@ -1,7 +1,7 @@
 // Package page writes the pages that people see: one layout, no JavaScript, a
 // strict Content-Security-Policy, no framing, no caching. The browser's face
 // (oauthflow) and the built-in authorization server share it, so that there is
-// one place to get these headers wrong.
+// one place to get these headers wrong, and one Limiter for strangers.
 package page
 
 import (
