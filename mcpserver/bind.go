@@ -169,5 +169,8 @@ func (s *server) failure(ctx context.Context, c *call, b *bound, err error) (*mc
 		return failed(fmt.Sprintf("%s took longer than %s. Ask for less, or try again later.", c.name(), s.deadline) + doubt(wrote)), nil
 	}
 	id := s.report("tool failed", errors.New(b.redact(err.Error())), "tool", c.name())
+	if errors.Is(err, errUnreached) {
+		return failed(c.title + " doesn't answer at the moment. Try again in a minute; the failure's id in the server's log is " + id + "." + doubt(wrote)), nil
+	}
 	return failed("Something went wrong in " + c.name() + ". Its id in the server's log is " + id + "." + doubt(wrote)), nil
 }

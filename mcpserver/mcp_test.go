@@ -112,6 +112,19 @@ func TestResults(t *testing.T) {
 	}
 }
 
+func TestProviderThatDoesNotAnswer(t *testing.T) {
+	w := newWorld(t, nil)
+	w.connect("alice")
+	w.provider.answer(func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) })
+	for tool, doubtful := range map[string]bool{"acme_read": false, "acme_write": true} {
+		text, isError := w.legacy(w.issuer.Token("alice"), "", "", "tools/call", callParams(tool, `{}`)).says(t)
+		if !isError || !strings.Contains(text, "Acme doesn't answer at the moment. Try again") ||
+			strings.Contains(text, "check before calling it again") != doubtful || strings.Contains(text, w.provider.url) {
+			t.Errorf("%s: %q", tool, text)
+		}
+	}
+}
+
 func TestPanicsStayInside(t *testing.T) {
 	w := newWorld(t, nil)
 	w.connect("alice")

@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,6 +23,9 @@ var (
 	errReturned  = errors.New("the tool has returned: its client sends nothing any more")
 	errElsewhere = errors.New("the provider redirects to another host, where the credential must not go")
 )
+
+// errUnreached is in the error of a request that the provider didn't answer.
+var errUnreached = errors.New("the provider didn't answer")
 
 // A bound is the transport of one call's client. On every hop it holds the request
 // against the tool's contract, has the release of the credential recorded, and
@@ -207,10 +211,13 @@ func (b *bound) forward(req *http.Request, grant store.Grant) (*http.Response, e
 	out.Header.Set("Authorization", "Bearer "+grant.Access.Reveal())
 	resp, err := b.Transport.RoundTrip(out)
 	b.noteWrite(req.Method, resp, err)
-	if err == nil && base != nil {
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreached, err)
+	}
+	if base != nil {
 		publish(resp, base, req.URL.Host)
 	}
-	return resp, err
+	return resp, nil
 }
 
 // noteWrite remembers that a request which may change something wasn't refused.
