@@ -167,7 +167,7 @@ func explainObject(s *jsonschema.Schema, object map[string]any, at string) (wher
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		property := s.Properties[name]
 		if property == nil {
-			return join(at, name), "is not an argument: there " + known(s)
+			return join(at, name), "is not an argument: " + known(s)
 		}
 		if where, why := explain(property, object[name], join(at, name)); why != "" {
 			return where, why
@@ -206,9 +206,9 @@ func join(at, name string) string {
 
 func known(s *jsonschema.Schema) string {
 	if len(s.PropertyOrder) == 0 {
-		return "are none"
+		return "there are none"
 	}
-	return "are " + strings.Join(s.PropertyOrder, ", ")
+	return "there is only " + strings.Join(s.PropertyOrder, ", ")
 }
 
 // expected describes s: "text of 1 to 256 characters".

@@ -186,7 +186,7 @@ func TestCallChecksArguments(t *testing.T) {
 		`{"query":"elevenchars"}`:              `query must be text of 1 to 10 characters`,
 		`{"query":7}`:                          `query must be text`,
 		`{"query":null}`:                       `query must be text`,
-		`{"query":"a","Query":"b"}`:            `Query is not an argument: there are query, state`,
+		`{"query":"a","Query":"b"}`:            `Query is not an argument: there is only query, state`,
 		`{"Query":"a"}`:                        `query is missing`,
 		`{"query":"a","query":"b"}`:            `"query" is there twice`,
 		`{"query":"a","user_id":"bob"}`:        `user_id is not an argument`,
