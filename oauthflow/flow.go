@@ -134,6 +134,7 @@ func (f *Flow) Handler() http.Handler {
 // a small body. It reports whether it has answered.
 func (f *Flow) guard(w http.ResponseWriter, r *http.Request) (bool, error) {
 	page.Harden(w.Header())
+	w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	if !strings.EqualFold(r.Host, f.public.Host) {
 		return f.otherHost(w, r)

@@ -175,15 +175,22 @@ func (p Provider) covers(granted []string, scope string) bool {
 	return false
 }
 
-// ask is which scopes a person is sent to the provider with: what is needed now,
-// what they granted before (a step-up must not lose it), and what is always asked.
+// same reports whether a and b are two names of one scope: each implies the other.
+func (p Provider) same(a, b string) bool {
+	return p.covers([]string{a}, b) && p.covers([]string{b}, a)
+}
+
+// ask is which scopes a person is sent to the provider with: what is always asked,
+// what they granted before (a step-up must not lose it), and what is needed now.
+// What those before it cover isn't asked for, and so a scope with two names
+// (Google's e-mail) is there once.
 func (p Provider) ask(needed, granted []string) []string {
 	if p.scopeless {
 		return nil
 	}
 	var all []string
 	for _, scope := range slices.Concat(p.always, granted, needed) {
-		if !slices.Contains(all, scope) {
+		if !p.covers(all, scope) {
 			all = append(all, scope)
 		}
 	}
@@ -308,7 +315,7 @@ func (d *discovery) fetch(ctx context.Context, c *http.Client) (endpoints, error
 	if err := getJSON(ctx, c, d.issuer+"/.well-known/openid-configuration", "", &doc); err != nil {
 		return endpoints{}, err
 	}
-	if origin(doc.Issuer) != origin(d.issuer) {
+	if strings.TrimRight(doc.Issuer, "/") != d.issuer { // OpenID Connect Discovery, section 4.3
 		return endpoints{}, errors.New("it names another issuer")
 	}
 	found := endpoints{

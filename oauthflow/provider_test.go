@@ -50,6 +50,30 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// Each permission is asked for, and so shown, once, under whatever name it was
+// granted; what a granted one covers isn't asked for again.
+func TestAsk(t *testing.T) {
+	github, google := bare(t, nil)
+	for _, c := range []struct {
+		of                    Provider
+		needed, granted, want []string
+	}{
+		{google, []string{writeEvents}, []string{googleScope + "userinfo.email", "openid", readEvents}, []string{"openid", "email", readEvents, writeEvents}},
+		{google, []string{readEvents}, []string{"openid", writeEvents}, []string{"openid", "email", writeEvents}},
+		{google, []string{googleScope + "userinfo.email"}, nil, []string{"openid", "email"}},
+		{github, []string{"repo"}, []string{"read:org"}, []string{"read:org", "repo"}},
+		{github, []string{"public_repo"}, []string{"repo"}, []string{"repo"}},
+	} {
+		if diff := cmp.Diff(c.want, c.of.ask(c.needed, c.granted)); diff != "" {
+			t.Errorf("%q after %q (-want +got):\n%s", c.needed, c.granted, diff)
+		}
+	}
+	shown := google.inWords([]string{"email", googleScope + "userinfo.email", readEvents}, nil)
+	if len(shown) != 2 {
+		t.Errorf("one permission is shown twice: %v", shown)
+	}
+}
+
 func TestProvidersAreWhereTheyAre(t *testing.T) {
 	github, google := bare(t, nil)
 	want := endpoints{
@@ -136,6 +160,14 @@ func TestDiscovery(t *testing.T) {
 		doc[name] = value
 		if _, err := google.at(t.Context(), http.DefaultClient); err == nil {
 			t.Errorf("%s may be %v", name, value)
+		}
+	}
+	for issuer, same := range map[string]bool{server.URL + "/other": false, server.URL + "/": true} {
+		_, google := bare(t, func(s *Settings) { s.OAuthURL, s.APIURL = server.URL, server.URL })
+		doc = good()
+		doc["issuer"] = issuer
+		if _, err := google.at(t.Context(), http.DefaultClient); (err == nil) != same {
+			t.Errorf("issuer %s: %v", issuer, err)
 		}
 	}
 	doc, asked = good(), 0

@@ -43,10 +43,14 @@ type scopeView struct {
 	New          bool // not granted yet, while others are
 }
 
-// inWords are scopes in plain words; those that have doesn't cover are new.
+// inWords are scopes in plain words, the second name of one left out; those that
+// have doesn't cover are new.
 func (p Provider) inWords(scopes, have []string) []scopeView {
 	var views []scopeView
-	for _, scope := range scopes {
+	for i, scope := range scopes {
+		if slices.ContainsFunc(scopes[:i], func(before string) bool { return p.same(before, scope) }) {
+			continue
+		}
 		words := p.words[scope]
 		if words == "" {
 			words = "Permission " + scope

@@ -32,20 +32,9 @@ func badRequest(code, description string) error {
 	return &oauthError{http.StatusBadRequest, code, description}
 }
 
-// An openable answer leaves a popup connected to the page that opened it. Clients
-// in a browser run the whole flow in a popup and wait for its message at the end;
-// our usual Cross-Origin-Opener-Policy would cut that off for good.
-type openable struct{ http.ResponseWriter }
-
-func (o openable) WriteHeader(status int) {
-	o.Header().Del("Cross-Origin-Opener-Policy")
-	o.ResponseWriter.WriteHeader(status)
-}
-
 // browser writes h's errors as pages.
 func (s *Server) browser(h handler) http.Handler {
-	return http.HandlerFunc(func(plain http.ResponseWriter, r *http.Request) {
-		w := openable{plain}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := h(w, r)
 		if err == nil {
 			return

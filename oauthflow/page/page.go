@@ -66,12 +66,14 @@ func Write(w http.ResponseWriter, status int, p Page) error {
 }
 
 // Harden sets the headers that every answer to a browser carries, redirects too.
+// Cross-Origin-Opener-Policy is not one of them: clients in a browser run the
+// authorization server's part in a popup and wait for its message at the end, from
+// which that policy would cut them off for good. Our other pages set it themselves.
 func Harden(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Content-Security-Policy", policy(nil))
 }
 
