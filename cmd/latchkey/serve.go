@@ -50,7 +50,7 @@ func (c config) serve(ctx context.Context, l net.Listener, ready func()) error {
 	if err != nil {
 		return err
 	}
-	defer s.backend.Close()
+	defer s.vault.Close() // waits for refreshes under way
 	go s.sweep(ctx, c)
 	ready()
 	return serveHTTP(ctx, l, s.handler, c.Log)

@@ -46,7 +46,7 @@ type externalIssuer struct{ Issuer, ClientID, ClientSecret string }
 // A service is everything behind one origin.
 type service struct {
 	handler http.Handler
-	backend store.Backend
+	vault   *store.Vault
 }
 
 // newService opens the vault and puts the parts together. Each part gets values
@@ -56,13 +56,13 @@ func newService(ctx context.Context, cfg config) (_ *service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	vault, backend, err := openVault(ctx, cfg, providers)
+	vault, err := openVault(ctx, cfg, providers)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			_ = backend.Close()
+			_ = vault.Close()
 		}
 	}()
 	iss, err := newIssuer(ctx, cfg, vault)
@@ -77,7 +77,7 @@ func newService(ctx context.Context, cfg config) (_ *service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &service{routes(cfg, mcp, iss.handler, pages.Handler()), backend}, nil
+	return &service{routes(cfg, mcp, iss.handler, pages.Handler()), vault}, nil
 }
 
 // newProviders is the providers that have a client.
@@ -97,26 +97,28 @@ func newProviders(cfg config) (*oauthflow.Providers, error) {
 		}
 		list = append(list, p)
 	}
-	return oauthflow.NewProviders(nil, list...), nil
+	providers := oauthflow.NewProviders(nil, list...)
+	providers.Now = cfg.Now
+	return providers, nil
 }
 
 // openVault opens the vault in cfg.Data, which the caller has locked.
-func openVault(ctx context.Context, cfg config, providers *oauthflow.Providers) (*store.Vault, store.Backend, error) {
+func openVault(ctx context.Context, cfg config, providers *oauthflow.Providers) (*store.Vault, error) {
 	keys, err := store.KeysFromFile(cfg.keyFile())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	backend, err := sqlite.Open(ctx, cfg.Data, cfg.Now)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	vault, err := store.Open(ctx, store.Config{
 		Backend: backend, Keys: keys, Exchange: providers, Issuer: cfg.issuer(), Now: cfg.Now,
 	})
 	if err != nil {
-		return nil, nil, errors.Join(err, backend.Close())
+		return nil, errors.Join(err, backend.Close())
 	}
-	return vault, backend, nil
+	return vault, nil
 }
 
 func (c config) keyFile() string {
@@ -222,7 +224,7 @@ func (s *service) sweep(ctx context.Context, cfg config) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if _, err := s.backend.Records().Sweep(ctx, cfg.Now()); err != nil && !errors.Is(err, context.Canceled) {
+			if _, err := s.vault.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				cfg.Log.Error("sweeping the vault", "err", err)
 			}
 		}
