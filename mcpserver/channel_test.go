@@ -80,8 +80,9 @@ func textOf(t *testing.T, r *mcp.CallToolResult) string {
 
 func TestModernClientConnectsInTheMiddle(t *testing.T) {
 	w := newWorld(t, nil)
+	alice := w.issuer.Caller("alice")
 	e := &elicitor{then: func(mcp.ElicitationParams) mcp.ElicitationResponseAction {
-		go w.connect("alice") // the browser is slower than the client's retry
+		go w.connectLater(alice, "alice") // the browser is slower than the client's retry
 		return mcp.ElicitationResponseActionAccept
 	}}
 	c := w.dial("alice", true, e)
@@ -164,7 +165,7 @@ func TestLegacyClientWithURLElicitation(t *testing.T) {
 
 func TestLegacyClientWithoutElicitationGetsText(t *testing.T) {
 	w := newWorld(t, nil)
-	out, err := w.dial("alice", false, nil, client.WithLegacyProtocolOnly()).CallTool(t.Context(), readCall())
+	out, err := w.dial("alice", false, nil, client.WithProtocolVersion(mcp.ProtocolVersion20251125)).CallTool(t.Context(), readCall())
 	if err != nil || !out.IsError {
 		t.Fatalf("%+v, %v", out, err)
 	}

@@ -98,7 +98,7 @@ func New(cfg Config) (http.Handler, error) {
 
 func newServer(cfg Config) (*server, error) {
 	if cfg.Verifier == nil || cfg.Vault == nil || cfg.ConnectLink == nil || cfg.Issuer == "" {
-		return nil, errors.New("Verifier, Vault, ConnectLink and Issuer are required")
+		return nil, errors.New("a Config needs Verifier, Vault, ConnectLink and Issuer")
 	}
 	gate, err := newGate(cfg.PublicURL, cfg.AllowedOrigins)
 	if err != nil {

@@ -17,7 +17,7 @@ func TestVerifyRefusesBadTokens(t *testing.T) {
 		t.Fatalf("only %d bad tokens", len(bad))
 	}
 	good := iss.Token("alice")
-	for _, more := range []storetest.BadToken{
+	bad = append(bad, []storetest.BadToken{
 		{Name: "empty", Token: ""},
 		{Name: "space in front", Token: " " + good},
 		{Name: "space behind", Token: good + " "},
@@ -26,9 +26,7 @@ func TestVerifyRefusesBadTokens(t *testing.T) {
 		{Name: "line break in a segment", Token: good[:9] + "\n" + good[9:]},
 		{Name: "NUL behind", Token: good + "\x00"},
 		{Name: "the scheme in front", Token: "Bearer " + good},
-	} {
-		bad = append(bad, more)
-	}
+	}...)
 	v := iss.Verifier()
 	for _, b := range bad {
 		t.Run(b.Name, func(t *testing.T) { refused(t, v, b.Token) })
