@@ -19,6 +19,11 @@ import (
 const (
 	sessionCookie = "session"
 	signinCookie  = "signin"
+	// signedOutCookie outlives whatever session the issuer has in this browser.
+	// While it is there, the issuer has to ask who it is: else the next person at
+	// this computer would be signed in as the one who just signed out.
+	signedOutCookie = "signedout"
+	signedOutLife   = 30 * 24 * time.Hour
 	// shortLife bounds everything that waits for a person: a ticket, a sign-in,
 	// an answer of a provider.
 	shortLife = 10 * time.Minute
@@ -112,12 +117,18 @@ func (f *Flow) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(in.Verifier), oauth2.SetAuthURLParam("nonce", in.Nonce)}
-	if r.FormValue("switch") == "1" {
+	if r.FormValue("switch") == "1" || f.signedOut(r) {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
 	}
 	http.SetCookie(w, page.Cookie(f.public, signinCookie, in.Browser, int(shortLife.Seconds())))
 	http.Redirect(w, r, conf.AuthCodeURL(state, options...), http.StatusSeeOther)
 	return nil
+}
+
+// signedOut reports whether somebody signed out in this browser, and nobody in since.
+func (f *Flow) signedOut(r *http.Request) bool {
+	_, err := r.Cookie(page.CookieName(f.public, signedOutCookie))
+	return err == nil
 }
 
 // browserKey binds sign-ins to this browser. Two tabs that sign in at once share
@@ -221,6 +232,9 @@ func (f *Flow) startSession(w http.ResponseWriter, r *http.Request, s identity.S
 		return err
 	}
 	http.SetCookie(w, page.Cookie(f.public, sessionCookie, sealed, int(life.Seconds())))
+	if f.signedOut(r) {
+		http.SetCookie(w, page.Cookie(f.public, signedOutCookie, "", -1))
+	}
 	return nil
 }
 
@@ -245,6 +259,7 @@ func (f *Flow) signOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	http.SetCookie(w, page.Cookie(f.public, sessionCookie, "", -1))
+	http.SetCookie(w, page.Cookie(f.public, signedOutCookie, "1", int(signedOutLife.Seconds())))
 	f.show(w, r, http.StatusOK, view{Title: "You are signed out", Name: "signout", Data: signInPath("/connections", true)})
 	return nil
 }

@@ -216,6 +216,23 @@ func TestSigningOutEndsTheSession(t *testing.T) {
 	}
 }
 
+// The issuer still knows who it was: the next person must be asked all the same.
+func TestAfterSigningOutTheIssuerAsks(t *testing.T) {
+	w := newWorld(t)
+	b := w.as("alice")
+	b.post("/signout", url.Values{})
+	prompt := func() string {
+		b.get(b.get(b.get("/signin").location).location)
+		return w.iss.requests[len(w.iss.requests)-1].Get("prompt")
+	}
+	if got := prompt(); got != "login" {
+		t.Errorf("prompt %q after signing out", got)
+	}
+	if got := prompt(); got != "" {
+		t.Errorf("prompt %q after signing in again", got)
+	}
+}
+
 func TestASessionEnds(t *testing.T) {
 	w := newWorld(t)
 	b := w.as("alice")
