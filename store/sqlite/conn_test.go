@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store/audit"
+	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
 func openDB(t *testing.T) *DB {
@@ -85,6 +86,28 @@ func TestCancelledContextKeepsTheConnection(t *testing.T) {
 		cancel()
 	}
 	run(t, db.writer, "SELECT x FROM witness")
+}
+
+// Whatever becomes of the caller's context, an operation ends: here the one
+// writing connection is taken, and so are all that read.
+func TestOperationsEndOnTheirOwn(t *testing.T) {
+	db := openDB(t)
+	db.limit = 50 * time.Millisecond
+	for _, pool := range []*sql.DB{db.writer, db.reader} {
+		for range pool.Stats().MaxOpenConnections {
+			conn, err := pool.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+		}
+	}
+	_, read := db.Grants().List(t.Context(), identity.Digest{})
+	for name, err := range map[string]error{"write": db.Audit().Append(t.Context(), audit.Entry{}), "read": read} {
+		if err == nil || !strings.Contains(err.Error(), "did not answer within 50ms") || !strings.Contains(err.Error(), db.path) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
 }
 
 // The faults are SQLite's own; only the file is told to be full or read-only.

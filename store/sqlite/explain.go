@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -13,6 +14,9 @@ import (
 func (db *DB) explain(err error) error {
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("database %s: it did not answer within %s: check the disk, or try again: %w", db.path, db.limit, err)
 	}
 	var failed *driver.Error
 	if !errors.As(err, &failed) {

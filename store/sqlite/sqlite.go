@@ -44,7 +44,8 @@ const (
 type DB struct {
 	path   string
 	now    func() time.Time
-	writer *sql.DB // one connection: SQLite has one writer anyway
+	limit  time.Duration // of one operation
+	writer *sql.DB       // one connection: SQLite has one writer anyway
 	reader *sql.DB
 	stmt   statements
 }
@@ -62,7 +63,7 @@ func Open(ctx context.Context, dir string, now func() time.Time) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, now: now}
+	db := &DB{path: path, now: now, limit: timeout}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(db.explain(err), db.Close())
 	}
@@ -142,7 +143,7 @@ func (db *DB) Fix(ctx context.Context, name, value string) (string, error) {
 // exec runs a write and says how many rows it touched. A cancelled context would
 // discard the connection in the middle of it, hence the deadline of its own.
 func (db *DB) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.limit)
 	defer cancel()
 	result, err := stmt.ExecContext(ctx, args...)
 	if err != nil {
@@ -154,7 +155,7 @@ func (db *DB) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, err
 // query calls scan for each row. It reads to the end, which is when SQLite commits
 // a statement with RETURNING.
 func (db *DB) query(ctx context.Context, stmt *sql.Stmt, args []any, scan func(*sql.Rows) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.limit)
 	defer cancel()
 	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
