@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"crypto/sha256"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +136,22 @@ func TestRecordsOpenOnlyAsWhatTheyAre(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Two records of one person that differ in nothing but their keys: a spent link's
+// data doesn't open under a new one.
+func TestRecordsOpenOnlyUnderTheirKey(t *testing.T) {
+	w := newWorld(t)
+	ctx, table := t.Context(), store.NewTable[string](w.vault, "ticket")
+	for _, key := range []string{"one", "two"} {
+		ok(t, table.Put(ctx, key, owner(w, "alice"), time.Hour, key))
+	}
+	two := sha256.Sum256([]byte("ticket\x00two"))
+	w.sql("UPDATE records SET data = (SELECT data FROM records WHERE key <> ?1) WHERE key = ?1", two[:])
+	_, err := table.Get(ctx, "one")
+	ok(t, err)
+	_, err = table.Get(ctx, "two")
+	contains(t, err, "doesn't open")
 }
 
 var zero = strings.Repeat("00", 32)
