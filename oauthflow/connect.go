@@ -137,7 +137,7 @@ func (f *Flow) consent(w http.ResponseWriter, r *http.Request, s identity.Sessio
 	}
 	p, scopes := a.provider, a.scopes()
 	f.show(w, r, http.StatusOK, view{
-		Title: "Connect " + p.title, Name: "consent", SignedIn: s.Name(), FormTargets: []string{origin(a.endpoints.authorize)},
+		Title: "Connect " + p.title, Name: "consent", SignedIn: s.Name(), FormTargets: []string{a.endpoints.authorize},
 		Data: consentData{
 			Who: s.Name(), Client: f.clientName(r.Context(), a.ticket.Client), Provider: p.title, Account: a.now.Account.Label,
 			Scopes: p.inWords(scopes, a.now.Scopes), Scopeless: p.scopeless, Tools: f.toolsWith(p, scopes), Path: r.URL.EscapedPath(),

@@ -32,7 +32,7 @@ func (s *Server) askConsent(w http.ResponseWriter, r *http.Request, c client, re
 	}
 	p := page.Page{
 		Title: "Allow this app?", SignedIn: who.Name,
-		FormTargets: []string{formTarget(req.RedirectURI)},
+		FormTargets: []string{req.RedirectURI},
 	}
 	return s.show(w, http.StatusOK, p, "consent", map[string]any{
 		"Ticket": ticket, "Client": c.title(), "ClientID": c.ID, "Host": c.host(),

@@ -113,19 +113,6 @@ func withParameters(redirectURI string, params url.Values) string {
 	return redirectURI + separator + params.Encode()
 }
 
-// formTarget is the source expression under which Chromium finds the redirect in
-// form-action. CSP knows no IPv6 hosts, so that one is named by its scheme.
-func formTarget(redirectURI string) string {
-	u, err := url.Parse(redirectURI)
-	if err != nil {
-		return "'none'"
-	}
-	if (u.Scheme != "https" && u.Scheme != "http") || strings.HasPrefix(u.Host, "[") {
-		return u.Scheme + ":"
-	}
-	return u.Scheme + "://" + u.Host
-}
-
 // siteOf is the site that a redirect leads to, or "" where it stays on the
 // person's computer.
 func siteOf(redirectURI string) string {

@@ -33,14 +33,3 @@ func TestCheckRedirect(t *testing.T) {
 		}
 	}
 }
-
-func TestFormTarget(t *testing.T) {
-	for uri, want := range map[string]string{
-		"https://app.example:8443/cb?x": "https://app.example:8443", "http://127.0.0.1:7000/cb": "http://127.0.0.1:7000",
-		"http://[::1]:7000/cb": "http:", "cursor://x.y/cb": "cursor:", "com.example.app:/cb": "com.example.app:",
-	} {
-		if got := formTarget(uri); got != want {
-			t.Errorf("%s: %q, want %q", uri, got, want)
-		}
-	}
-}

@@ -32,7 +32,7 @@ type Page struct {
 	SignedIn string
 	// Body is an already rendered fragment, from Render.
 	Body template.HTML
-	// FormTargets are the origins that a form on the page may end up at: a POST's
+	// FormTargets are the URLs that a form on the page may end up at: a POST's
 	// redirects count for form-action in Chromium.
 	FormTargets []string
 }
@@ -83,10 +83,32 @@ func policy(formTargets []string) string {
 	return strings.Join([]string{
 		"default-src 'none'",
 		"style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
-		"form-action " + strings.Join(append([]string{"'self'"}, formTargets...), " "),
+		"form-action " + strings.Join(append([]string{"'self'"}, sources(formTargets)...), " "),
 		"frame-ancestors 'none'",
 		"base-uri 'none'",
 	}, "; ")
+}
+
+// sources are the source expressions under which Chromium finds urls.
+func sources(urls []string) []string {
+	list := make([]string, 0, len(urls))
+	for _, raw := range urls {
+		list = append(list, source(raw))
+	}
+	return list
+}
+
+// source is an origin, or a scheme alone for an app's own, and for IPv6 hosts,
+// which CSP doesn't know.
+func source(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme == "" || strings.ContainsAny(u.Host, ";,'* ") { // which would say more than a host
+		return "'none'"
+	}
+	if (u.Scheme != "https" && u.Scheme != "http") || strings.HasPrefix(u.Host, "[") {
+		return u.Scheme + ":"
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // Cookie is a host-only, HttpOnly, SameSite=Lax cookie for the whole of public.
