@@ -61,6 +61,9 @@ func (s *server) handle(tool tools.Tool, title string) mcpgo.ToolHandlerFunc {
 			r.lacks = allNeeded(need)
 			return failed("The access token lacks the scope " + need + "."), nil
 		}
+		if !s.calls.allow(r.caller.Principal().Digest(), tool.Spec().Name, s.Now()) {
+			return failed(tool.Spec().Name + " was called too often. Wait ten seconds, then call it less often."), nil
+		}
 		c, err := s.bind(r, tool, title, in.Params)
 		if err != nil {
 			return s.broken(tool.Spec().Name, err), nil

@@ -74,7 +74,8 @@ type Config struct {
 	Now       func() time.Time // nil means time.Now
 }
 
-// A server is the handler's state. It is immutable, so safe for concurrent use.
+// A server is the handler's state. But for calls it is immutable, and safe for
+// concurrent use.
 type server struct {
 	Config
 	gate     gate
@@ -84,6 +85,7 @@ type server struct {
 	wait     time.Duration
 	deadline time.Duration
 	mcp      http.Handler
+	calls    meters
 }
 
 // New checks cfg and builds the handler, which serves /mcp and the protected
