@@ -141,6 +141,18 @@ func TestABadSignInAnswerSignsNobodyIn(t *testing.T) {
 	}
 }
 
+// x/oauth2's AuthStyleAutoDetect would send the code a second time, another way.
+func TestASignInCodeIsSentOnce(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	to := b.get("/signin?return=/connections").location
+	w.iss.with(func() { w.iss.refuse = true })
+	b.get(b.get(to).location).wants(t, http.StatusBadGateway)
+	if w.iss.tokens != 1 {
+		t.Errorf("the code was sent %d times", w.iss.tokens)
+	}
+}
+
 // Whose answer it is counts before what it says (RFC 9207, section 2.4).
 func TestTheIssuerOfASignInComesBeforeItsCode(t *testing.T) {
 	for name, c := range map[string]struct {
