@@ -62,6 +62,26 @@ func TestPragmas(t *testing.T) {
 	}
 }
 
+// A transaction that locked only at its first write could find by then that
+// another process was faster, and fail without waiting. Migrations are some.
+func TestTransactionsLockAtOnce(t *testing.T) {
+	db := openDB(t)
+	tx, err := db.writer.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	other, err := pool(db.path, writing, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	run(t, other, "PRAGMA busy_timeout = 10")
+	if _, err := other.Exec("DELETE FROM audit"); err == nil {
+		t.Error("another process writes in the middle of a transaction")
+	}
+}
+
 // A reader that could write would go around the one writer.
 func TestReadersCanNotWrite(t *testing.T) {
 	db := openDB(t)
