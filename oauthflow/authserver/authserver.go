@@ -149,6 +149,8 @@ func (cfg Config) check() (*url.URL, error) {
 
 // Handler serves /authorize, /authorize/*, /token, /register, /jwks,
 // /.well-known/oauth-authorization-server and /.well-known/openid-configuration.
+// Whoever serves it lets only requests for the issuer's own host through: under a
+// name that somebody made resolve to us, their page would be of our own origin.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /authorize", s.browser(s.authorize))
