@@ -400,3 +400,12 @@ func TestLinkThatCanNotBeMade(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+// Clients come back at once after an accepted elicitation, and give up on requests
+// that take much longer: the pause is there, and is not above 30 s.
+func TestWaitForAConnectIsBounded(t *testing.T) {
+	s, err := newServer(newWorld(t, nil).face.Config)
+	if err != nil || s.wait < time.Second || s.wait > 30*time.Second {
+		t.Errorf("a retry waits for %v (%v)", s.wait, err)
+	}
+}
