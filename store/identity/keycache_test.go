@@ -54,6 +54,28 @@ func TestHangingFetchBlocksNobodyBeyondTheirDeadline(t *testing.T) {
 	fetched(t, i, 1)
 }
 
+// A fetch ends in ten seconds, all of its requests together, even where the client
+// that was given is more patient.
+func TestFetchHasADeadline(t *testing.T) {
+	s := es256("")
+	i := newIssuer(t, s.jwk(nil))
+	ends := make(deadlines, 10)
+	v := i.verifier(func(c *VerifierConfig) { c.HTTPClient = &http.Client{Timeout: time.Hour, Transport: ends} })
+	accepted(t, v, i.token(s, nil, nil))
+	if first, last := <-ends, <-ends; first.IsZero() || !first.Equal(last) || time.Until(first) > fetchTimeout {
+		t.Errorf("the metadata has until %v, the keys until %v", first, last)
+	}
+}
+
+// deadlines sends on when each request has to end.
+type deadlines chan time.Time
+
+func (d deadlines) RoundTrip(r *http.Request) (*http.Response, error) {
+	end, _ := r.Context().Deadline()
+	d <- end
+	return http.DefaultTransport.RoundTrip(r)
+}
+
 func TestHangingRefreshBlocksNobodyWithAGoodSet(t *testing.T) {
 	s := es256("")
 	i := newIssuer(t, s.jwk(nil))
