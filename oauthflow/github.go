@@ -100,14 +100,14 @@ func githubAccount(ctx context.Context, c *http.Client, e endpoints, access stri
 }
 
 // githubRevoke deletes the token. GitHub finds an app's authorization by a living
-// access token only, so that an expired one is refreshed first.
+// access token only, so that an expired one is refreshed first. A refusal of that
+// is no confirmation: an earlier try may have renewed the credential and got no
+// further, and then a newer one lives.
 func githubRevoke(ctx context.Context, p *Providers, own Provider, t store.Token) error {
 	if !t.Refresh.IsZero() && !t.Expiry.IsZero() && !p.now().Before(t.Expiry) {
 		fresh, err := p.Refresh(ctx, own.name, t)
-		if refused := (*store.Refused)(nil); errors.As(err, &refused) {
-			return nil
-		} else if err != nil {
-			return err
+		if err != nil {
+			return fmt.Errorf("%w: the credential can't be renewed, so GitHub can't be asked to end it", errProviderDown)
 		}
 		t = fresh
 	}
