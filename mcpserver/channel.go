@@ -152,7 +152,7 @@ func elicitation(c *call, needs *store.NeedsConnect, st state) mcp.ElicitationPa
 // connectText asks through the model: for clients that know no elicitation, and
 // where one has run its course.
 func connectText(c *call, needs *store.NeedsConnect, link string) string {
-	return fmt.Sprintf("%s can't be used yet: %s. Ask the user to open this link in a browser and to connect their account there: %s "+
+	return fmt.Sprintf("The user has to connect %s first (%s). Ask them to open this link in a browser and to connect their account there: %s "+
 		"Show it exactly as it is. It works once, within ten minutes, for this user only. "+
 		"Once they say that they have connected, call %s again with the same arguments.", c.title, needs.Reason, link, c.name())
 }
