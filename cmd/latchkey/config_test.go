@@ -50,6 +50,8 @@ func TestCommandLine(t *testing.T) {
 		{"demo on a name", "demo --listen example.com:8420", 2, "", "loopback only"},
 		{"demo on a name like loopback", "demo --listen 127.0.0.1.example.com:8420", 2, "", "loopback only"},
 		{"demo without a port", "demo --listen 127.0.0.1", 2, "", "not host:port"},
+		{"demo with a word for a port", "demo --listen 127.0.0.1:abc", 2, "", "not host:port"},
+		{"demo with a port too large", "demo --listen 127.0.0.1:65536", 2, "", "not host:port"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,6 +146,7 @@ func TestMistakes(t *testing.T) {
 		{"not an origin", []string{"LATCHKEY_ALLOWED_ORIGIN=https://a.example/"}, "--allowed-origin (LATCHKEY_ALLOWED_ORIGIN)"},
 		{"not an address", []string{"LATCHKEY_LISTEN=8420"}, "--listen (LATCHKEY_LISTEN)"},
 		{"no secret file", []string{"LATCHKEY_GITHUB_CLIENT_SECRET=", "LATCHKEY_GITHUB_CLIENT_SECRET_FILE=/nowhere/secret"}, "--github-client-secret-file (LATCHKEY_GITHUB_CLIENT_SECRET_FILE): open /nowhere/secret"},
+		{"a word for a port", []string{"LATCHKEY_LISTEN=127.0.0.1:abc"}, "--listen (LATCHKEY_LISTEN): \"127.0.0.1:abc\" is not host:port"},
 		{"secret and file", []string{"LATCHKEY_GITHUB_CLIENT_SECRET_FILE=/x"}, "--github-client-secret (LATCHKEY_GITHUB_CLIENT_SECRET): and --github-client-secret-file (LATCHKEY_GITHUB_CLIENT_SECRET_FILE) exclude each other"},
 	}
 	for _, tt := range tests {

@@ -92,7 +92,7 @@ func demoData(data, addr string) (string, error) {
 // loopbackAddress is addr with a numeric host, or an error where it isn't on
 // loopback: anyone who reaches the demo can be anybody in it.
 func loopbackAddress(addr string) (string, error) {
-	host, port, err := net.SplitHostPort(addr)
+	host, port, err := splitAddress(addr)
 	if err != nil {
 		return "", usageError{fmt.Errorf("--listen: %q is not host:port, like 127.0.0.1:8420", addr)}
 	}

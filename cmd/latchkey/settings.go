@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -64,7 +65,7 @@ func (c *serveCommand) settings() (config, error) {
 		KeyFile:       string(c.KeyFile),
 		AcceptJWTType: c.SkipTypeCheck.on("skip-access-token-type-check", &m),
 	}
-	if _, _, err := net.SplitHostPort(string(c.Listen)); err != nil {
+	if _, _, err := splitAddress(string(c.Listen)); err != nil {
 		m.add("listen", "%q is not host:port", c.Listen)
 	}
 	c.signIn(&cfg, &m)
@@ -215,6 +216,16 @@ func checkURL(flag, raw string, m *mistakes) *url.URL {
 		m.add(flag, "%q must be https (plain http is for loopback only)", raw)
 	}
 	return nil
+}
+
+// splitAddress is a host:port address in two, its port a number: net.Listen takes
+// any other port for a name to look up, and fails as if the host were wrong.
+func splitAddress(addr string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	return host, port, err
 }
 
 // isLoopback reports whether host is localhost or a loopback address.
