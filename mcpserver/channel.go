@@ -136,10 +136,19 @@ func (s *server) await(ctx context.Context, c *call, st state) (*mcp.CallToolRes
 	return mcpgo.NewInputRequestBuilder(sealed).ToolResult(), nil
 }
 
-// elicitationRequired is JSON-RPC error -32042 (2025-11-25).
+// A linkRequired is JSON-RPC error -32042 (2025-11-25). Some clients show its message
+// and not its data, so the message has the link too.
+type linkRequired struct {
+	text string
+	data mcp.URLElicitationRequiredError
+}
+
+func (e *linkRequired) Error() string { return e.text }
+func (e *linkRequired) Unwrap() error { return e.data }
+
 func elicitationRequired(c *call, needs *store.NeedsConnect, st state) error {
-	return fmt.Errorf("%s has to be connected before %s can be called: %w", c.title, c.name(),
-		mcp.URLElicitationRequiredError{Elicitations: []mcp.ElicitationParams{elicitation(c, needs, st)}})
+	return &linkRequired{connectText(c, needs, st.Link),
+		mcp.URLElicitationRequiredError{Elicitations: []mcp.ElicitationParams{elicitation(c, needs, st)}}}
 }
 
 func elicitation(c *call, needs *store.NeedsConnect, st state) mcp.ElicitationParams {

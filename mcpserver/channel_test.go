@@ -156,6 +156,13 @@ func TestLegacyClientWithURLElicitation(t *testing.T) {
 	if got.Mode != "url" || got.URL != w.url+"/connect/alice-1" || got.ElicitationID == "" || got.Validate() != nil {
 		t.Errorf("%+v", got)
 	}
+	// The message alone has the link too, for clients that show nothing else.
+	alice := w.issuer.Token("alice")
+	session := w.initialize(alice, mcp.ProtocolVersion20251125, withURL)
+	raw := w.legacy(alice, session, "", "tools/call", callParams("acme_read", "{}"))
+	if message, _, _ := strings.Cut(raw.text, `"data"`); !strings.Contains(message, "-32042") || !strings.Contains(message, w.url+"/connect/") {
+		t.Errorf("the error's message: %s", raw.text)
+	}
 	w.connect("alice")
 	out, err := c.CallTool(t.Context(), readCall())
 	if err != nil || out.IsError || !strings.Contains(textOf(t, out), "alice") {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
 
@@ -82,6 +83,25 @@ func refuseVersion(w http.ResponseWriter, r *http.Request, body []byte) bool {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusBadRequest)
 	_ = json.NewEncoder(w).Encode(refusal)
+	return true
+}
+
+// dropNotification accepts the notifications of a 2026-07-28 client and passes none
+// on; true where it did. All that such a client can notify of over HTTP is that it
+// cancelled a request, which the closed connection has said already. Some send it
+// without _meta, and mcp-go's error for that would end their session.
+func dropNotification(w http.ResponseWriter, r *http.Request, body []byte) bool {
+	if !mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion)) || !bytes.Contains(body, []byte("notifications/")) {
+		return false
+	}
+	var message struct {
+		ID     json.RawMessage `json:"id"`
+		Method string          `json:"method"`
+	}
+	if json.Unmarshal(body, &message) != nil || message.ID != nil || !strings.HasPrefix(message.Method, "notifications/") {
+		return false
+	}
+	w.WriteHeader(http.StatusAccepted)
 	return true
 }
 

@@ -72,7 +72,7 @@ func (s *server) sessioned(next http.Handler) http.Handler {
 		}
 		r.Header.Del(mcp.HeaderSessionID)
 		body, ok := buffer(w, r)
-		if ok && !refuseVersion(w, r, body) {
+		if ok && !refuseVersion(w, r, body) && !dropNotification(w, r, body) {
 			next.ServeHTTP(&answer{ResponseWriter: w, server: s, request: req}, r)
 		}
 	})

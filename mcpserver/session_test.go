@@ -166,6 +166,24 @@ func TestOneCancelsOnesOwnCall(t *testing.T) {
 	}
 }
 
+// Some clients of 2026-07-28 notify without _meta; an error would end their session.
+func TestModernNotificationsAreAccepted(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, body := range []string{
+		cancelFirst, `{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+		`{"jsonrpc":"2.0","id":7,"method":"notifications/cancelled"}`, `{"jsonrpc":"2.0","method":"tools/list","params":{"x":"notifications/"}}`,
+	} {
+		want := http.StatusAccepted
+		if strings.Contains(body, `"id"`) || strings.Contains(body, "tools/list") {
+			want = http.StatusBadRequest // a request, or no notification: mcp-go's to judge
+		}
+		r := w.do(ask{token: w.issuer.Token("alice"), header: map[string]string{mcp.HeaderProtocolVersion: mcp.ProtocolVersion20260728}, body: body})
+		if r.status != want {
+			t.Errorf("%s: %d %s, want %d", body, r.status, r.text, want)
+		}
+	}
+}
+
 func TestAnswersToNothingAreRefused(t *testing.T) {
 	w := newWorld(t, nil)
 	alice := w.issuer.Token("alice")
