@@ -198,6 +198,17 @@ func TestAGitHubAppHasNoScopes(t *testing.T) {
 	}
 }
 
+// Where nobody knows the client's name, its id says which one it is.
+func TestANamelessClient(t *testing.T) {
+	f := &Flow{}
+	if got := f.clientName(t.Context(), "l0b5"); got != "client l0b5" {
+		t.Errorf("a client that only has an id: %q", got)
+	}
+	if got := f.clientName(t.Context(), ""); got != "" {
+		t.Errorf("no client: %q", got)
+	}
+}
+
 func TestAHostileClientNameIsText(t *testing.T) {
 	const name = `<script>alert(1)</script>"><img src=x onerror=y>` + "\u202Egnp"
 	w := newWorld(t, func(c *Config) {

@@ -118,10 +118,14 @@ func (f *Flow) scopesOf(provider string) []string {
 }
 
 // clientName is what the client calls itself, cut to a length that can't push the
-// rest of a page out of sight; "" where a page of ours asked.
+// rest of a page out of sight; "" where a page of ours asked. An issuer that isn't
+// ours tells us no names, only ids.
 func (f *Flow) clientName(ctx context.Context, id string) string {
-	name := id
-	if f.ClientName != nil && id != "" {
+	if id == "" {
+		return ""
+	}
+	name := "client " + id
+	if f.ClientName != nil {
 		if known := f.ClientName(ctx, id); known != "" {
 			name = known
 		}

@@ -67,7 +67,8 @@ func (u *upstream) discover(ctx context.Context) (*oidc.Provider, error) {
 		return oidc.NewProvider(u.with(context.WithoutCancel(ctx)), u.cfg.Issuer)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("upstream issuer: %w", err)
+		// go-oidc's error holds the whole answer, whatever page that was.
+		return nil, fmt.Errorf("OpenID discovery of %s: %.120q", u.cfg.Issuer, err.Error())
 	}
 	p := found.(*oidc.Provider)
 	u.provider.Store(p)

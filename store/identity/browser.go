@@ -115,8 +115,12 @@ func (b *Browser) discover(ctx context.Context) (*provider, error) {
 func (b *Browser) fetchProvider(ctx context.Context, now time.Time) (*provider, error) {
 	ctx = oidc.ClientContext(ctx, b.client)
 	found, err := oidc.NewProvider(ctx, b.cfg.Issuer)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("OpenID discovery of %s: %w", b.cfg.Issuer, ctx.Err())
+	}
 	if err != nil {
-		return nil, fmt.Errorf("OpenID discovery of %s: %w", b.cfg.Issuer, err)
+		// go-oidc's error holds the whole answer, whatever page that was.
+		return nil, fmt.Errorf("OpenID discovery of %s: %.120q", b.cfg.Issuer, err.Error())
 	}
 	var m struct {
 		Authorization string `json:"authorization_endpoint"`

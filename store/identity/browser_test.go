@@ -305,6 +305,17 @@ func TestEndpointsFollowNoRedirectAndAreBounded(t *testing.T) {
 	}
 }
 
+func TestDiscoveryErrorsHoldNoPages(t *testing.T) {
+	i := newIssuer(t)
+	i.handle(openid, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, strings.Repeat("<p>some page</p>\n", 1000), http.StatusNotFound)
+	})
+	_, _, err := i.browser(nil).Endpoints(t.Context())
+	if err == nil || len(err.Error()) > 400 || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "404") {
+		t.Errorf("error %.500v", err)
+	}
+}
+
 func TestHangingDiscoveryEndsWithItsContext(t *testing.T) {
 	i := newIssuer(t)
 	entered, _ := i.hang(openid)
