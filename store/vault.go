@@ -59,6 +59,15 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	}, nil
 }
 
+// OtherIssuer stops a start: the vault holds the people of the issuer Kept, and
+// under another one every grant would be orphaned without a word.
+type OtherIssuer struct{ Kept, Configured string }
+
+func (e *OtherIssuer) Error() string {
+	return fmt.Sprintf("this vault belongs to issuer %s but %s is configured: "+
+		"configure the former again, or start with an empty data directory", e.Kept, e.Configured)
+}
+
 // tieIssuer stops a start under another issuer, where every grant would be
 // orphaned without a word.
 func tieIssuer(ctx context.Context, b Backend, issuer string) error {
@@ -67,8 +76,7 @@ func tieIssuer(ctx context.Context, b Backend, issuer string) error {
 		return err
 	}
 	if kept != issuer {
-		return fmt.Errorf("this vault belongs to issuer %s but %s is configured: "+
-			"configure the former again, or start with an empty data directory", kept, issuer)
+		return &OtherIssuer{Kept: kept, Configured: issuer}
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (c *demoCommand) run(ctx context.Context, p program) error {
 		return err
 	}
 	defer d.close()
-	return d.serve(ctx, d.listener, func() { d.announce(p.stdout) })
+	return demoError(d.serve(ctx, d.listener, func() { d.announce(p.stdout) }), d.Data)
 }
 
 // A demo is a config with made-up people, and the sandbox that stands in for the

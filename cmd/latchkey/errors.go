@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/latchkey-mcp/latchkey/store"
 )
 
 // usageError means that the command line makes no sense.
@@ -65,6 +67,16 @@ func listenError(addr string, err error) error {
 		return fmt.Errorf("%s is no address of this computer: choose one with --listen", addr)
 	}
 	return fmt.Errorf("can't listen on %s: %w", addr, err)
+}
+
+// demoError says what to do where the demo's data belongs to another address, which
+// is the demo's issuer.
+func demoError(err error, dir string) error {
+	if other, ok := errors.AsType[*store.OtherIssuer](err); ok {
+		return fmt.Errorf("the data in %s belongs to a demo at %s: give it --listen %s again, or another directory with --data",
+			dir, other.Kept, strings.TrimPrefix(other.Kept, "http://"))
+	}
+	return err
 }
 
 // dataError says what to do where the data directory can't be used.
