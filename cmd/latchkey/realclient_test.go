@@ -18,6 +18,7 @@ func (c *chromium) signIn(link, person string) {
 	c.t.Helper()
 	c.open(link)
 	c.press("I am " + person)
+	c.sees("It could")
 	c.shots("allow")
 	c.press("Allow")
 	c.sees("You can go back to the client now.")
