@@ -136,9 +136,9 @@ func (s *Sandbox) seedCalendars() {
 		eventSeed{"Compost delivery", 4, "11:00", 30, "", ""})
 	s.seedCalendar(bob, bob.Email, bob.Email,
 		eventSeed{"Pick up the walnut boards", 1, "11:00", 60, "Hudson Lumber", ""},
-		eventSeed{"Roadmap call", 0, "15:00", 45, "", ""},
+		eventSeed{"Roadmap call", 1, "15:00", 45, "", ""},
 		eventSeed{"Physiotherapy", 2, "08:00", 30, "", ""},
-		eventSeed{"Soldering night", 0, "19:30", 150, "Maker space", ""},
+		eventSeed{"Soldering night", 2, "19:30", 150, "Maker space", ""},
 		eventSeed{"Long weekend in Vermont", 6, "", 0, "", ""})
 	s.seedCalendar(bob, "c_band42c9@group.calendar.google.com", "Band practice",
 		eventSeed{"Rehearsal", 3, "20:00", 120, "Studio B", "RRULE:FREQ=WEEKLY;COUNT=8"})
