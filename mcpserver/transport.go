@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -211,6 +212,7 @@ func (b *bound) forward(req *http.Request, grant store.Grant) (*http.Response, e
 	out.Header.Set("Authorization", "Bearer "+grant.Access.Reveal())
 	resp, err := b.Transport.RoundTrip(out)
 	b.noteWrite(req.Method, resp, err)
+	b.keys.Outcome(grant, outcome(resp, err))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreached, err)
 	}
@@ -218,6 +220,14 @@ func (b *bound) forward(req *http.Request, grant store.Grant) (*http.Response, e
 		publish(resp, base, req.URL.Host)
 	}
 	return resp, nil
+}
+
+// outcome is for the audit record.
+func outcome(resp *http.Response, err error) string {
+	if err != nil {
+		return "no answer"
+	}
+	return "answered " + strconv.Itoa(resp.StatusCode)
 }
 
 // noteWrite remembers that a request which may change something wasn't refused.

@@ -71,7 +71,7 @@ type Records interface {
 type Backend interface {
 	Grants() Grants
 	Records() Records
-	Audit() audit.Log
+	Audit() audit.Table
 	// Fix keeps value under name the first time and returns what is kept: the
 	// facts that a vault is tied to, like its issuer.
 	Fix(ctx context.Context, name, value string) (string, error)

@@ -103,12 +103,14 @@ func TestDisconnectThatFailsChangesNothing(t *testing.T) {
 	ok(t, alice.Ready(t.Context(), github))
 }
 
-// The revocation is written before the row goes.
-func TestDisconnectKeepsTheTokenUntilItIsRevoked(t *testing.T) {
+// The revocation is written before the row goes. Where it can't be, a person's
+// wish counts more, and the provider is asked right away.
+func TestDisconnectWithoutRoomForTheRevocation(t *testing.T) {
 	w := newWorld(t)
 	alice, _ := w.connect("alice")
 	w.sql("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT raise(ABORT, 'no room'); END")
-	contains(t, alice.Delete(t.Context(), "github"), "no room")
-	ok(t, alice.Ready(t.Context(), github))
-	same(t, len(w.provider.revoked), 0)
+	ok(t, alice.Delete(t.Context(), "github"))
+	needs(t, alice.Ready(t.Context(), github), "not connected yet")
+	same(t, len(w.provider.revoked), 1)
+	same(t, w.receipt("alice"), "disconnect: removed here; revoked at the provider")
 }

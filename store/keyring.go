@@ -46,10 +46,11 @@ func (k Keyring) Grant(ctx context.Context, call Call) (Grant, error) {
 	if err != nil {
 		return Grant{}, k.refuse(ctx, call, err)
 	}
-	if err := k.record(ctx, call.entry(audit.Release)); err != nil {
+	entry, err := k.recorded(ctx, call.entry(audit.Release))
+	if err != nil {
 		return Grant{}, err
 	}
-	return Grant{Info: g.Info, Access: g.token.Access, Expiry: g.token.Expiry}, nil
+	return Grant{Info: g.Info, Access: g.token.Access, Expiry: g.token.Expiry, entry: entry}, nil
 }
 
 // living is a grant that covers call, refreshed where it has to be.
@@ -224,8 +225,13 @@ func (k Keyring) info(row Row) Info {
 }
 
 func (k Keyring) record(ctx context.Context, e audit.Entry) error {
+	_, err := k.recorded(ctx, e)
+	return err
+}
+
+func (k Keyring) recorded(ctx context.Context, e audit.Entry) (audit.Ref, error) {
 	e.Owner, e.Client = k.owner, k.client
-	return k.vault.record(ctx, e)
+	return k.vault.recorded(ctx, e)
 }
 
 func (c Call) entry(event audit.Event) audit.Entry {

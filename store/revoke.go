@@ -43,13 +43,10 @@ func (k Keyring) Delete(ctx context.Context, provider string) error {
 		return err
 	}
 	receipt := receiptUnreadable
-	if pending != "" {
+	if !token.Access.IsZero() {
 		receipt = k.revoke(ctx, provider, token, pending)
 	}
-	e := audit.Entry{Event: audit.Disconnect, Provider: provider, Reason: receipt}
-	if err := k.record(ctx, e); err != nil {
-		return err
-	}
+	k.receipt(ctx, audit.Entry{Event: audit.Disconnect, Provider: provider, Reason: receipt})
 	if receipt != receiptRevoked {
 		return &RevokeError{Provider: provider}
 	}
@@ -66,8 +63,11 @@ func (k Keyring) remove(ctx context.Context, provider string) (t Token, pending 
 		if row, err = k.vault.backend.Grants().Get(ctx, k.owner, provider); err != nil {
 			break
 		}
+		// Where there's no room for the pending revocation, the grant goes all the
+		// same: the provider is asked right away.
 		if t, pending, err = k.file(ctx, row); err != nil {
-			break
+			k.vault.log.Error("a revocation can't be kept for a crash", "provider", provider, "err", err)
+			pending = ""
 		}
 		if err = k.vault.backend.Grants().Delete(ctx, k.owner, provider, row.Version); err != nil {
 			k.unfile(ctx, pending)

@@ -6,7 +6,8 @@
 //
 //   - a credential is released only through a Keyring, that a Keyring exists only
 //     for a verified identity.Caller, and that no method of either names a person;
-//   - an audit entry is durable before each release;
+//   - an audit entry is durable before each release, and a broken audit record
+//     stops releases while disconnecting goes on;
 //   - a row opens only as what it was sealed as: person, provider, account and
 //     version are associated data of the encryption;
 //   - every write is a compare-and-swap on the row's version, and what was
@@ -18,6 +19,8 @@ package store
 import (
 	"crypto/sha256"
 	"time"
+
+	"github.com/latchkey-mcp/latchkey/store/audit"
 )
 
 // A Need is what a call needs from a provider.
@@ -58,6 +61,7 @@ type Grant struct {
 	Info
 	Access Secret
 	Expiry time.Time // zero where the provider doesn't say
+	entry  audit.Ref // the release in the audit record
 }
 
 // A Call says what a credential is wanted for. It is recorded before the release.

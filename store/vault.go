@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -23,6 +24,9 @@ type Config struct {
 	// start; opening the vault with another one fails.
 	Issuer string
 	Now    func() time.Time // nil means time.Now
+	// Log is told what an operator must know and no caller can be told; nil means
+	// slog.Default.
+	Log *slog.Logger
 }
 
 // A Vault holds everybody's grants and hands out none: Keyring does, to one
@@ -32,6 +36,8 @@ type Vault struct {
 	exchange Exchange
 	issuer   string
 	aead     tink.AEAD
+	audit    *audit.Log
+	log      *slog.Logger
 	now      func() time.Time
 	flights  singleflight.Group
 	running  sync.WaitGroup // what must not be cut short: refreshes and revocations
@@ -47,16 +53,24 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
 	if err := tieIssuer(ctx, cfg.Backend, cfg.Issuer); err != nil {
 		return nil, err
 	}
 	if err := tieKeys(ctx, cfg.Backend, cfg.Keys); err != nil {
 		return nil, err
 	}
-	return &Vault{
+	v := &Vault{
 		backend: cfg.Backend, exchange: cfg.Exchange, issuer: cfg.Issuer,
-		aead: cfg.Keys.aead, now: cfg.Now,
-	}, nil
+		aead: cfg.Keys.aead, log: cfg.Log, now: cfg.Now,
+	}
+	v.audit = audit.NewLog(audit.Config{
+		Table: cfg.Backend.Audit(), Seal: AuditSeal(cfg.Keys), Now: cfg.Now, Report: v.report,
+	})
+	v.checkAudit(ctx, false)
+	return v, nil
 }
 
 // OtherIssuer stops a start: the vault holds the people of the issuer Kept, and
@@ -125,11 +139,8 @@ func (v *Vault) Refuse(ctx context.Context, c identity.Caller, e audit.Entry) er
 }
 
 func (v *Vault) record(ctx context.Context, e audit.Entry) error {
-	e.Time = v.now()
-	if err := v.backend.Audit().Append(ctx, e); err != nil {
-		return fmt.Errorf("the audit record can't be written: %w", err)
-	}
-	return nil
+	_, err := v.recorded(ctx, e)
+	return err
 }
 
 // Sweep removes the records that have expired and says how many. Call it every
@@ -139,10 +150,10 @@ func (v *Vault) Sweep(ctx context.Context) (int64, error) {
 }
 
 // Close waits for the refreshes and revocations under way, which end by their own
-// deadlines, and closes the backend. Nobody may use the vault any more.
+// deadlines, ends the audit record and closes the backend. Nobody may use the vault any more.
 func (v *Vault) Close() error {
 	v.running.Wait()
-	return v.backend.Close()
+	return errors.Join(v.audit.Close(), v.backend.Close())
 }
 
 // AEAD seals short-lived values (session ids, cookies, request states) with the

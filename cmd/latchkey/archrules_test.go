@@ -12,7 +12,7 @@ import (
 // layers says which of our packages each of our packages may import.
 var layers = map[string][]string{
 	"cmd/latchkey": {
-		"mcpserver", "oauthflow", "oauthflow/authserver", "store", "store/identity", "store/sqlite",
+		"mcpserver", "oauthflow", "oauthflow/authserver", "store", "store/audit", "store/identity", "store/sqlite",
 		"tools", "tools/calendar", "tools/github", "tools/sandbox",
 	},
 	"mcpserver":            {"store", "store/audit", "store/identity", "tools"},

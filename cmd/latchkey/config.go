@@ -16,6 +16,7 @@ var version = "0.1.0-dev"
 type commandLine struct {
 	Demo    demoCommand    `cmd:"" help:"Try Latchkey: made-up people and accounts, on this computer only."`
 	Serve   serveCommand   `cmd:"" help:"Serve people and their real accounts."`
+	Audit   auditCommand   `cmd:"" help:"Check or read the record of what was released."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

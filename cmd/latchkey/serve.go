@@ -52,6 +52,7 @@ func (c config) serve(ctx context.Context, l net.Listener, ready func()) error {
 	}
 	defer s.vault.Close() // waits for refreshes under way
 	go s.sweep(ctx, c)
+	go s.vault.CheckAudit(ctx) // in the background: a long record takes seconds
 	go c.warnIssuer(ctx)
 	ready()
 	return serveHTTP(ctx, l, s.handler, c.Log)

@@ -114,6 +114,7 @@ func openVault(ctx context.Context, cfg config, providers *oauthflow.Providers) 
 	}
 	vault, err := store.Open(ctx, store.Config{
 		Backend: backend, Keys: keys, Exchange: providers, Issuer: cfg.issuer(), Now: cfg.Now,
+		Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, backend.Close())

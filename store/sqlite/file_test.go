@@ -18,6 +18,7 @@ import (
 	"github.com/latchkey-mcp/latchkey/store/audit"
 	"github.com/latchkey-mcp/latchkey/store/identity"
 	"github.com/latchkey-mcp/latchkey/store/sqlite"
+	"github.com/latchkey-mcp/latchkey/store/storetest"
 )
 
 var alice = identity.Digest{1}
@@ -32,12 +33,17 @@ func open(t *testing.T, dir string) *sqlite.DB {
 	return db
 }
 
+func put(log *audit.Log, e audit.Entry) error {
+	_, err := log.Append(e)
+	return err
+}
+
 // write writes something of everything.
 func write(t *testing.T, db *sqlite.DB) {
 	t.Helper()
 	err := errors.Join(
 		db.Grants().Put(t.Context(), store.Row{Owner: alice, Provider: "github", Version: 1, Sealed: []byte("sealed")}, 0),
-		db.Audit().Append(t.Context(), audit.Entry{Event: audit.Connect, Owner: alice}))
+		put(storetest.NewLog(db, nil), audit.Entry{Event: audit.Connect, Owner: alice}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +121,7 @@ func TestOpenTogether(t *testing.T) {
 		all.Go(func() {
 			db, err := sqlite.Open(t.Context(), dir, nil)
 			if err == nil {
-				err = errors.Join(db.Audit().Append(t.Context(), audit.Entry{Owner: alice}), db.Close())
+				err = errors.Join(put(storetest.NewLog(db, nil), audit.Entry{Owner: alice}), db.Close())
 			}
 			errs[i] = err
 		})
@@ -131,44 +137,62 @@ func TestOpenTogether(t *testing.T) {
 
 const crashDir = "LATCHKEY_TEST_CRASH_DIR"
 
-// What was acknowledged survives a process that is killed in the middle of its
-// work. The process is this test again.
+// What was acknowledged survives processes that are killed in the middle of their
+// work, and the record has no fault. The processes are this test again.
 func TestKilled(t *testing.T) {
 	if dir := os.Getenv(crashDir); dir != "" {
 		appendForEver(t, dir)
 		return
 	}
 	dir := t.TempDir()
+	acknowledged := make([]int, 2)
+	var all sync.WaitGroup
+	for i := range acknowledged {
+		all.Go(func() { acknowledged[i] = killAfter(t, dir, 50+20*i) })
+	}
+	all.Wait()
+	db := open(t, dir)
+	list, err := db.AuditEntries(t.Context(), alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if acknowledged[0] < 50 || acknowledged[1] < 70 || len(list) < acknowledged[0]+acknowledged[1] {
+		t.Fatalf("%d of %d acknowledged entries are left", len(list), acknowledged)
+	}
+	storetest.VerifyAudit(t, db)
+	if err := put(storetest.NewLog(db, nil), audit.Entry{Owner: alice}); err != nil {
+		t.Fatal(err)
+	}
+	storetest.VerifyAudit(t, db)
+}
+
+// killAfter kills a process that appends once it has acknowledged n entries.
+func killAfter(t *testing.T, dir string, n int) (acknowledged int) {
 	self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilled$")
 	self.Env = append(os.Environ(), crashDir+"="+dir)
 	out, err := self.StdoutPipe()
+	if err == nil {
+		err = self.Start()
+	}
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return 0
 	}
-	if err := self.Start(); err != nil {
-		t.Fatal(err)
-	}
-	acknowledged := 0
-	for lines := bufio.NewScanner(out); acknowledged < 50 && lines.Scan(); {
+	for lines := bufio.NewScanner(out); acknowledged < n && lines.Scan(); {
 		acknowledged++
 	}
 	if err := self.Process.Kill(); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	_ = self.Wait()
-	list, err := open(t, dir).AuditEntries(t.Context(), alice)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if acknowledged < 50 || len(list) < acknowledged {
-		t.Fatalf("%d of %d acknowledged entries are left", len(list), acknowledged)
-	}
+	return acknowledged
 }
 
 func appendForEver(t *testing.T, dir string) {
 	db := open(t, dir)
+	log := storetest.NewLog(db, nil)
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-		if err := db.Audit().Append(t.Context(), audit.Entry{Owner: alice}); err != nil {
+		if err := put(log, audit.Entry{Owner: alice}); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Println("done")

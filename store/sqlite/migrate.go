@@ -50,3 +50,24 @@ func tooNew(ctx context.Context, p *goose.Provider) error {
 	}
 	return nil
 }
+
+// readable refuses a database that this program can't read as it is.
+func readable(ctx context.Context, db *sql.DB) error {
+	var current int64
+	if err := db.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&current); err != nil {
+		return err
+	}
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	target, err := goose.NumericComponent(names[len(names)-1])
+	if err != nil {
+		return err
+	}
+	if current != target {
+		return fmt.Errorf("its version is %d and this program's is %d: use the program that serves it, "+
+			"or start this one on it once", current, target)
+	}
+	return nil
+}

@@ -70,6 +70,29 @@ func Open(ctx context.Context, dir string, now func() time.Time) (*DB, error) {
 	return db, nil
 }
 
+// OpenReadOnly opens the database in dir for looking at it, also beside a process
+// that works on it: nothing is made, brought up to date or written.
+func OpenReadOnly(ctx context.Context, dir string) (*DB, error) {
+	path, err := filepath.Abs(filepath.Join(dir, File))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("no vault in %s: name its data directory with --data", dir)
+	}
+	db := &DB{path: path, now: time.Now, limit: timeout}
+	if db.reader, err = pool(path, reading, readers); err == nil {
+		err = readable(ctx, db.reader)
+	}
+	if err == nil {
+		err = db.prepare(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(db.explain(err), db.Close())
+	}
+	return db, nil
+}
+
 // makeFile makes the file before SQLite does, with a mode that SQLite then gives
 // to the write-ahead log as well.
 func makeFile(dir string) (path string, err error) {
@@ -130,8 +153,8 @@ func (db *DB) Grants() store.Grants { return grants{db} }
 // Records is the table of records.
 func (db *DB) Records() store.Records { return records{db} }
 
-// Audit is the audit record.
-func (db *DB) Audit() audit.Log { return auditLog{db} }
+// Audit is where the audit record is kept.
+func (db *DB) Audit() audit.Table { return auditTable{db} }
 
 // Fix keeps value under name the first time and returns what is kept.
 func (db *DB) Fix(ctx context.Context, name, value string) (string, error) {

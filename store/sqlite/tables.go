@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
-	"github.com/latchkey-mcp/latchkey/store/audit"
 	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
@@ -16,16 +15,21 @@ type statements struct {
 
 	addRecord, getRecord, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
 
-	appendAudit, readAudit, fix *sql.Stmt
+	addHead, moveHead, addEntry, heads, entries, ownEntries *sql.Stmt
+
+	fix *sql.Stmt
+}
+
+// A prepared is a statement, and the pool that runs it.
+type prepared struct {
+	stmt **sql.Stmt
+	on   *sql.DB
+	text string
 }
 
 func (db *DB) prepare(ctx context.Context) error {
 	s := &db.stmt
-	for _, p := range []struct {
-		stmt **sql.Stmt
-		on   *sql.DB
-		text string
-	}{
+	for _, p := range append(db.auditStatements(), []prepared{
 		{&s.getGrant, db.reader, `SELECT version, sealed, updated FROM grants WHERE owner = ? AND provider = ?`},
 		{&s.listGrants, db.reader, `SELECT provider, version, sealed, updated FROM grants WHERE owner = ? ORDER BY provider`},
 		{&s.addGrant, db.writer, `INSERT INTO grants (owner, provider, version, sealed, updated)
@@ -50,16 +54,13 @@ func (db *DB) prepare(ctx context.Context) error {
 		{&s.deleteRecords, db.writer, `DELETE FROM records WHERE kind = ? AND owner = ?`},
 		{&s.sweepRecords, db.writer, `DELETE FROM records WHERE expires > 0 AND expires <= ?`},
 
-		{&s.appendAudit, db.writer, `INSERT INTO audit
-			(time, event, owner, client, tool, provider, rule, arguments, reason)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.readAudit, db.reader, `SELECT time, event, client, tool, provider, rule, arguments, reason
-			FROM audit WHERE owner = ? ORDER BY id`},
-
 		// An update to the same value makes RETURNING give the row that is there.
 		{&s.fix, db.writer, `INSERT INTO facts (name, value) VALUES (?, ?)
 			ON CONFLICT (name) DO UPDATE SET value = facts.value RETURNING value`},
-	} {
+	}...) {
+		if p.on == nil {
+			continue // opened for reading only
+		}
 		var err error
 		if *p.stmt, err = p.on.PrepareContext(ctx, p.text); err != nil {
 			return err
@@ -149,28 +150,4 @@ func (r records) DeleteByOwner(ctx context.Context, kind string, owner identity.
 
 func (r records) Sweep(ctx context.Context, now time.Time) (int64, error) {
 	return r.db.exec(ctx, r.db.stmt.sweepRecords, micros(now))
-}
-
-type auditLog struct{ db *DB }
-
-func (a auditLog) Append(ctx context.Context, e audit.Entry) error {
-	_, err := a.db.exec(ctx, a.db.stmt.appendAudit, micros(e.Time), string(e.Event), e.Owner[:],
-		e.Client, e.Tool, e.Provider, e.Rule, e.Arguments, e.Reason)
-	return err
-}
-
-// AuditEntries is an owner's part of the audit record, oldest first.
-func (db *DB) AuditEntries(ctx context.Context, owner identity.Digest) ([]audit.Entry, error) {
-	var list []audit.Entry
-	err := db.query(ctx, db.stmt.readAudit, []any{owner[:]}, func(rows *sql.Rows) error {
-		e := audit.Entry{Owner: owner}
-		var at int64
-		if err := rows.Scan(&at, &e.Event, &e.Client, &e.Tool, &e.Provider, &e.Rule, &e.Arguments, &e.Reason); err != nil {
-			return err
-		}
-		e.Time = moment(at)
-		list = append(list, e)
-		return nil
-	})
-	return list, err
 }

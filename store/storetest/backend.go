@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -40,6 +39,10 @@ func TestBackend(t *testing.T, open func(t *testing.T, now func() time.Time) sto
 		"sweep":                     testSweep,
 		"fix":                       testFix,
 		"audit":                     testAudit,
+		"audit table":               testAuditTable,
+		"audit by two processes":    testAuditTwo,
+		"audit group commit":        testAuditTogether,
+		"audit tampering":           testAuditTampering,
 		"a cancelled context":       testCancelled,
 		"cancelled in the middle":   testCancelledMidway,
 		"reopening":                 testReopen,
@@ -212,41 +215,18 @@ func testFix(t *testing.T, b bench) {
 	}
 }
 
-// A reader reads the audit record.
-type reader interface {
-	AuditEntries(ctx context.Context, owner identity.Digest) ([]audit.Entry, error)
-}
-
-func entries(t *testing.T, b store.Backend, owner identity.Digest) []audit.Entry {
-	t.Helper()
-	list, err := b.(reader).AuditEntries(t.Context(), owner)
-	ok(t, err)
-	return list
-}
-
-func testAudit(t *testing.T, b bench) {
-	full := audit.Entry{
-		Time: b.clock.Now().Add(time.Microsecond), Event: audit.Release, Owner: alice, Client: "client",
-		Tool: "tool", Provider: "github", Rule: "GET /user", Arguments: "abcd", Reason: "because",
-	}
-	bare := audit.Entry{Time: b.clock.Now(), Event: audit.Refuse, Owner: alice}
-	for _, e := range []audit.Entry{full, bare, full, {Event: audit.Refuse}} {
-		ok(t, b.Audit().Append(t.Context(), e))
-	}
-	same(t, entries(t, b.open(), alice), []audit.Entry{full, bare, full})
-	same(t, entries(t, b.open(), identity.Digest{}), []audit.Entry{{Event: audit.Refuse}})
-	same(t, entries(t, b.Backend, bob), []audit.Entry(nil))
-}
-
 func testReopen(t *testing.T, b bench) {
 	ctx := t.Context()
 	row, record := b.row(alice, "github", 3), b.record("ticket", 1, alice, time.Hour)
 	e := audit.Entry{Time: b.clock.Now(), Event: audit.Connect, Owner: alice}
 	ok(t, b.Grants().Put(ctx, row, 0))
 	ok(t, b.Records().Put(ctx, record))
-	ok(t, b.Audit().Append(ctx, e))
-	_, err := b.Fix(ctx, "issuer", "https://one.example")
+	log := NewLog(b.Backend, b.clock.Now)
+	_, err := log.Append(e)
 	ok(t, err)
+	_, err = b.Fix(ctx, "issuer", "https://one.example")
+	ok(t, err)
+	ok(t, log.Close())
 	ok(t, b.Close())
 
 	again := b.open()
@@ -260,4 +240,5 @@ func testReopen(t *testing.T, b bench) {
 	fact, err := again.Fix(ctx, "issuer", "https://two.example")
 	ok(t, err)
 	same(t, fact, "https://one.example")
+	VerifyAudit(t, again)
 }

@@ -173,7 +173,10 @@ func testCancelled(t *testing.T, b bench) {
 	ok(t, b.Records().Replace(ctx, r))
 	_, err = b.Records().Take(ctx, r.Kind, r.Key)
 	ok(t, err)
-	ok(t, b.Audit().Append(ctx, audit.Entry{Event: audit.Release, Owner: alice}))
+	from, to := audit.Head{Chain: "a"}, audit.Head{Chain: "a", Seq: 1, Mark: []byte("mark")}
+	ok(t, b.Audit().Append(ctx, from, to, []audit.Row{{
+		Chain: "a", Seq: 1, Entry: audit.Entry{Event: audit.Release, Owner: alice}, Hash: []byte("hash"),
+	}}))
 	if n := len(entries(t, b.Backend, alice)); n != 1 {
 		t.Fatalf("%d audit entries, want 1", n)
 	}

@@ -48,6 +48,7 @@ func OpenIn(t testing.TB, dir string, iss *Issuer, ex store.Exchange) (*store.Va
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { v.Close() })
 	return v, db
 }
 

@@ -1,0 +1,146 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/latchkey-mcp/latchkey/store/audit"
+	"github.com/latchkey-mcp/latchkey/store/identity"
+)
+
+const auditColumns = `chain, seq, time, event, owner, client, tool, provider, rule, arguments, reason, of, hash, mark`
+
+func (db *DB) auditStatements() []prepared {
+	s := &db.stmt
+	return []prepared{
+		{&s.addHead, db.writer, `INSERT INTO audit_heads (chain, seq, mark) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&s.moveHead, db.writer, `UPDATE audit_heads SET seq = ?, mark = ? WHERE chain = ? AND seq = ? AND mark = ?`},
+		// Only after the entry that it was hashed with.
+		{&s.addEntry, db.writer, `INSERT INTO audit (` + auditColumns + `)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+			WHERE ?2 = 1 OR EXISTS (SELECT 1 FROM audit WHERE chain = ?1 AND seq = ?2 - 1 AND hash = ?15)
+			ON CONFLICT DO NOTHING`},
+		// The names of chains are found in the index, one by one: a full scan of a
+		// long record would take seconds.
+		{&s.heads, db.reader, `WITH RECURSIVE chains (chain) AS (
+				SELECT min(chain) FROM audit UNION ALL
+				SELECT (SELECT min(chain) FROM audit WHERE chain > chains.chain) FROM chains WHERE chain IS NOT NULL),
+			named (chain) AS (SELECT chain FROM chains WHERE chain IS NOT NULL UNION SELECT chain FROM audit_heads)
+			SELECT named.chain, coalesce(h.seq, 0), coalesce(h.mark, x'')
+			FROM named LEFT JOIN audit_heads h ON h.chain = named.chain ORDER BY named.chain`},
+		{&s.entries, db.reader, `SELECT ` + auditColumns + ` FROM audit WHERE chain = ? AND seq > ? ORDER BY seq LIMIT ?`},
+		{&s.ownEntries, db.reader, `SELECT ` + auditColumns + ` FROM audit WHERE owner = ? ORDER BY chain, seq`},
+	}
+}
+
+type auditTable struct{ db *DB }
+
+// Append is one transaction, and so one flush to the disk, however many rows.
+func (a auditTable) Append(ctx context.Context, from, to audit.Head, rows []audit.Row) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.db.limit)
+	defer cancel()
+	tx, err := a.db.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return a.db.explain(err)
+	}
+	defer tx.Rollback()
+	if err := a.write(ctx, tx, from, to, rows); errors.Is(err, audit.ErrMoved) {
+		return err
+	} else if err != nil {
+		return a.db.explain(err)
+	}
+	return a.db.explain(tx.Commit())
+}
+
+func (a auditTable) write(ctx context.Context, tx *sql.Tx, from, to audit.Head, rows []audit.Row) error {
+	if err := a.move(ctx, tx, from, to); err != nil {
+		return err
+	}
+	add := tx.StmtContext(ctx, a.db.stmt.addEntry)
+	before := from.Hash
+	for _, r := range rows {
+		err := touched(add.ExecContext(ctx, r.Chain, r.Seq, micros(r.Time), string(r.Event), r.Owner[:], r.Client, r.Tool,
+			r.Provider, r.Rule, r.Arguments, r.Reason, string(r.Of), r.Hash, blob(r.Mark), before))
+		if err != nil {
+			return err
+		}
+		before = r.Hash
+	}
+	return nil
+}
+
+func (a auditTable) move(ctx context.Context, tx *sql.Tx, from, to audit.Head) error {
+	if from.Seq == 0 {
+		return touched(tx.StmtContext(ctx, a.db.stmt.addHead).ExecContext(ctx, to.Chain, to.Seq, to.Mark))
+	}
+	return touched(tx.StmtContext(ctx, a.db.stmt.moveHead).ExecContext(ctx, to.Seq, to.Mark, from.Chain, from.Seq, from.Mark))
+}
+
+// blob is b, which the driver would take for NULL where it is nil.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// touched turns anything but one row touched into audit.ErrMoved.
+func touched(result sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(audit.ErrMoved, err)
+	}
+	return nil
+}
+
+func (a auditTable) Heads(ctx context.Context) ([]audit.Head, error) {
+	var list []audit.Head
+	err := a.db.query(ctx, a.db.stmt.heads, nil, func(rows *sql.Rows) error {
+		var h audit.Head
+		if err := rows.Scan(&h.Chain, &h.Seq, &h.Mark); err != nil {
+			return err
+		}
+		list = append(list, h)
+		return nil
+	})
+	return list, err
+}
+
+func (a auditTable) Rows(ctx context.Context, chain string, after int64, n int) ([]audit.Row, error) {
+	return a.db.auditRows(ctx, a.db.stmt.entries, chain, after, n)
+}
+
+func (db *DB) auditRows(ctx context.Context, stmt *sql.Stmt, args ...any) ([]audit.Row, error) {
+	var list []audit.Row
+	err := db.query(ctx, stmt, args, func(rows *sql.Rows) error {
+		var r audit.Row
+		var at int64
+		var owner []byte
+		err := rows.Scan(&r.Chain, &r.Seq, &at, &r.Event, &owner, &r.Client, &r.Tool, &r.Provider, &r.Rule,
+			&r.Arguments, &r.Reason, &r.Of, &r.Hash, &r.Mark)
+		if err != nil {
+			return err
+		}
+		r.Time = moment(at)
+		if copy(r.Owner[:], owner) != len(r.Owner) || len(owner) != len(r.Owner) {
+			r.Hash = nil // it is no Row, and must not pass for one
+		}
+		list = append(list, r)
+		return nil
+	})
+	return list, err
+}
+
+// AuditEntries is an owner's part of the audit record, in the order of the chains
+// and within them oldest first.
+func (db *DB) AuditEntries(ctx context.Context, owner identity.Digest) ([]audit.Entry, error) {
+	rows, err := db.auditRows(ctx, db.stmt.ownEntries, owner[:])
+	var list []audit.Entry
+	for _, r := range rows {
+		list = append(list, r.Entry)
+	}
+	return list, err
+}
