@@ -32,6 +32,7 @@ type provider struct {
 	spent     map[string]string
 	dead      map[string]bool // families
 	refreshed int
+	failed    int // requests that met down
 	reused    int
 	revoked   []string // access tokens
 	down      error    // what every request fails with
@@ -79,6 +80,7 @@ func (p *provider) rotate(t store.Token) (store.Token, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.down != nil {
+		p.failed++
 		return store.Token{}, p.down
 	}
 	p.refreshed++
@@ -153,6 +155,22 @@ func (w *world) other() *world {
 	next := *w
 	next.vault, next.db = storetest.OpenIn(w.t, w.dir, w.issuer, w.provider)
 	return &next
+}
+
+// with is another process's vault, which has ex for a provider.
+func (w *world) with(ex store.Exchange) *world {
+	w.t.Helper()
+	next := *w
+	next.vault, next.db = storetest.OpenIn(w.t, w.dir, w.issuer, ex)
+	return &next
+}
+
+// config is this world's vault on another backend.
+func (w *world) config(b store.Backend) store.Config {
+	w.t.Helper()
+	keys, err := store.KeysFromFile(filepath.Join(w.dir, "key"))
+	ok(w.t, err)
+	return store.Config{Backend: b, Keys: keys, Exchange: w.provider, Issuer: w.issuer.URL, Now: w.clock.Now}
 }
 
 func (w *world) keyring(subject string) store.Keyring {

@@ -34,7 +34,10 @@ type Vault struct {
 	aead     tink.AEAD
 	now      func() time.Time
 	flights  singleflight.Group
+	early    sync.Map       // flights that nobody waits for, by name
 	running  sync.WaitGroup // what must not be cut short: refreshes and revocations
+	closing  chan struct{}  // closed by Close: who waits for another process gives up
+	closed   sync.Once
 	bells    bells
 }
 
@@ -55,7 +58,7 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	}
 	return &Vault{
 		backend: cfg.Backend, exchange: cfg.Exchange, issuer: cfg.Issuer,
-		aead: cfg.Keys.aead, now: cfg.Now,
+		aead: cfg.Keys.aead, now: cfg.Now, closing: make(chan struct{}),
 	}, nil
 }
 
@@ -141,6 +144,7 @@ func (v *Vault) Sweep(ctx context.Context) (int64, error) {
 // Close waits for the refreshes and revocations under way, which end by their own
 // deadlines, and closes the backend. Nobody may use the vault any more.
 func (v *Vault) Close() error {
+	v.closed.Do(func() { close(v.closing) })
 	v.running.Wait()
 	return v.backend.Close()
 }
