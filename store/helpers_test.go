@@ -32,7 +32,8 @@ type provider struct {
 	spent     map[string]string
 	dead      map[string]bool // families
 	refreshed int
-	failed    int // requests that met down
+	failed    int // refreshes that met down
+	unrevoked int // revocations that met down
 	reused    int
 	revoked   []string // access tokens
 	down      error    // what every request fails with
@@ -41,6 +42,8 @@ type provider struct {
 
 	// during runs in the middle of each refresh, when the old token is spent.
 	during func(ctx context.Context)
+	// revoking runs before each revocation.
+	revoking func(ctx context.Context)
 }
 
 func newProvider(now func() time.Time) *provider {
@@ -102,12 +105,16 @@ func (p *provider) rotate(t store.Token) (store.Token, error) {
 }
 
 func (p *provider) Revoke(ctx context.Context, _ string, t store.Token) error {
+	if p.revoking != nil {
+		p.revoking(ctx)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if p.down != nil {
+		p.unrevoked++
 		return p.down
 	}
 	if p.stumbles > 0 {
