@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	unreached = errors.New("no route")
-	answering = &store.Trouble{Answered: true, Err: errors.New("no")}
+	errUnreached = errors.New("no route")
+	errAnswered  = &store.Trouble{Answered: true, Err: errors.New("no")}
 )
 
 // disconnectedWhile disconnects alice while the provider says down.
@@ -37,7 +37,7 @@ func (w *world) asked() int {
 // it; then it is destroyed, after its receipt.
 func TestRevocationIsRetried(t *testing.T) {
 	w := newWorld(t)
-	w.disconnectedWhile(unreached)
+	w.disconnectedWhile(errUnreached)
 	inline := w.asked()
 	ok(t, w.vault.Revoke(t.Context()))
 	same(t, w.asked(), inline) // not due: the disconnect itself has just tried
@@ -60,7 +60,7 @@ func TestRevocationIsRetried(t *testing.T) {
 // After a restart too, and where the provider knows the token no more.
 func TestRevocationSurvivesARestart(t *testing.T) {
 	w := newWorld(t)
-	w.disconnectedWhile(unreached)
+	w.disconnectedWhile(errUnreached)
 	ok(t, w.vault.Close())
 	again := w.other()
 	w.provider.set(func() { w.provider.down = &store.Refused{Reason: "unknown token"} })
@@ -77,10 +77,10 @@ func TestRevocationIsGivenUp(t *testing.T) {
 		first, later error
 		receipt      string
 	}{
-		"never an answer":            {unreached, unreached, "the provider never gave a usable answer"},
-		"answered the disconnect":    {answering, unreached, "the provider answered, but did not confirm"},
-		"answered a later try":       {unreached, answering, "the provider answered, but did not confirm"},
-		"answered all, never with 1": {answering, answering, "the provider answered, but did not confirm"},
+		"never an answer":            {errUnreached, errUnreached, "the provider never gave a usable answer"},
+		"answered the disconnect":    {errAnswered, errUnreached, "the provider answered, but did not confirm"},
+		"answered a later try":       {errUnreached, errAnswered, "the provider answered, but did not confirm"},
+		"answered all, never with 1": {errAnswered, errAnswered, "the provider answered, but did not confirm"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -118,7 +118,7 @@ func TestNoRevocationAfterAReconnect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			alice := w.disconnectedWhile(unreached)
+			alice := w.disconnectedWhile(errUnreached)
 			w.provider.set(func() { w.provider.down = nil })
 			_, err := alice.Put(t.Context(), w.connection(test.account, w.provider.issue()))
 			ok(t, err)
@@ -138,13 +138,13 @@ func TestRevocationsAreTriedOnce(t *testing.T) {
 	w := newWorld(t)
 	for _, who := range []string{"alice", "bob", "carol"} {
 		k, _ := w.connect(who)
-		w.provider.set(func() { w.provider.down = unreached })
+		w.provider.set(func() { w.provider.down = errUnreached })
 		if err := k.Delete(t.Context(), "github"); err == nil {
 			t.Fatal("confirmed by a provider that is down")
 		}
 		w.provider.set(func() { w.provider.down = nil })
 	}
-	w.provider.set(func() { w.provider.down = unreached })
+	w.provider.set(func() { w.provider.down = errUnreached })
 	w.clock.Advance(2 * time.Minute)
 	inline := w.asked()
 	ok(t, w.vault.Revoke(t.Context()))
@@ -168,7 +168,7 @@ func TestRevocationsAreTriedOnce(t *testing.T) {
 // Where the receipt can't be written, the token stays, and is tried again.
 func TestNoDestructionWithoutReceipt(t *testing.T) {
 	w := newWorld(t)
-	w.disconnectedWhile(unreached)
+	w.disconnectedWhile(errUnreached)
 	w.provider.set(func() { w.provider.down = nil })
 	w.clock.Advance(2 * time.Minute)
 	w.sql("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no room'); END")
