@@ -64,11 +64,29 @@ func (p *Providers) refused(own Provider, t store.Token, err error) error {
 	if !errors.As(err, &said) || own.dead[said.ErrorCode] == "" {
 		return tokenError(own.title, err)
 	}
-	if own.expired != "" && !t.RefreshExpiry.IsZero() && !p.now().Before(t.RefreshExpiry) {
-		return &store.Refused{Reason: own.expired}
-	}
-	return &store.Refused{Reason: own.dead[said.ErrorCode]}
+	return &store.Refused{Reason: p.reason(own, t, said)}
 }
+
+// reason is why own refuses t, in our own words: what it says itself if we know the
+// sentence, else what the token's times tell.
+func (p *Providers) reason(own Provider, t store.Token, said *oauth2.RetrieveError) string {
+	for word, reason := range own.because {
+		if strings.Contains(strings.ToLower(said.ErrorDescription), word) {
+			return reason
+		}
+	}
+	if own.expired != "" && !t.RefreshExpiry.IsZero() && !p.now().Before(t.RefreshExpiry) {
+		return own.expired
+	}
+	if own.unused != "" && !t.Expiry.IsZero() && p.now().Sub(t.Expiry) >= halfYear {
+		return own.unused
+	}
+	return own.dead[said.ErrorCode]
+}
+
+// halfYear is a little less than six months: the token's last renewal was before
+// its expiry.
+const halfYear = 180 * 24 * time.Hour
 
 // renewed is a refresh's answer over the token before it: what the provider
 // doesn't say again stays (RFC 6749, section 6).
@@ -93,6 +111,12 @@ func (p *Providers) Revoke(ctx context.Context, provider string, t store.Token) 
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	return own.revoke(ctx, p, own, t)
+}
+
+// unconfirmed is a provider's answer to a revocation that isn't a yes.
+func unconfirmed(title string, status int) error {
+	err := fmt.Errorf("%w: %s answered a revocation with %d", errProviderDown, title, status)
+	return &store.Trouble{Answered: true, Err: err}
 }
 
 // redeem spends an authorization code: the token, and whose account it is. It is
@@ -174,7 +198,33 @@ func tokenError(title string, err error) error {
 	if !errors.As(err, &said) {
 		return fmt.Errorf("%w: %s's token endpoint: %s", errProviderDown, title, transportError(err))
 	}
-	return fmt.Errorf("%w: %s's token endpoint answered %d (%s)", errProviderDown, title, said.Response.StatusCode, plain(said.ErrorCode))
+	err = fmt.Errorf("%w: %s's token endpoint answered %d (%s)", errProviderDown, title, said.Response.StatusCode, plain(said.ErrorCode))
+	return trouble(said.Response, err)
+}
+
+// trouble is err, with what resp says of it. A gateway's or a broken server's
+// answer says nothing of what the provider did before.
+func trouble(resp *http.Response, err error) error {
+	itself := resp.StatusCode < 500 || resp.StatusCode == http.StatusServiceUnavailable
+	return &store.Trouble{Answered: itself, RetryAfter: retryAfter(resp), Err: err}
+}
+
+// retryAfter is RFC 9110, section 10.2.3. A date is compared with the date of the
+// answer itself, whatever our clock shows; 0 where there is nothing to wait for.
+func retryAfter(resp *http.Response) time.Duration {
+	said := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(said, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	until, err := http.ParseTime(said)
+	if err != nil {
+		return 0
+	}
+	from, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		from = time.Now()
+	}
+	return max(0, until.Sub(from))
 }
 
 // transportError is what went wrong on the way, without URL or answer.

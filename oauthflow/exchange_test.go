@@ -20,6 +20,7 @@ type script struct {
 	status      int
 	contentType string
 	body        string
+	retryAfter  string
 	asked       atomic.Int32
 }
 
@@ -31,6 +32,7 @@ func scripted(t *testing.T, s *script) *Providers {
 		s.asked.Add(1)
 		w.Header().Set("Content-Type", s.contentType)
 		w.Header().Set("Location", "/elsewhere")
+		w.Header().Set("Retry-After", s.retryAfter)
 		w.WriteHeader(s.status)
 		fmt.Fprint(w, s.body)
 	}
@@ -100,6 +102,13 @@ func TestRefreshTellsDeadFromDown(t *testing.T) {
 	const leak = "leaked-body"
 	late := before
 	late.RefreshExpiry = epoch.Add(-time.Minute)
+	dusty := before
+	dusty.RefreshExpiry, dusty.Expiry = time.Time{}, epoch.Add(-180*24*time.Hour)
+	recent := dusty
+	recent.Expiry = dusty.Expiry.Add(time.Second)
+	said := func(words string) *script {
+		return &script{status: 400, contentType: asJSON, body: `{"error":"invalid_grant","error_description":"` + words + " " + leak + `"}`}
+	}
 	for name, c := range map[string]struct {
 		provider string
 		token    store.Token
@@ -110,6 +119,10 @@ func TestRefreshTellsDeadFromDown(t *testing.T) {
 		"GitHub App, over":          {"github", late, &script{status: 200, contentType: form, body: "error=bad_refresh_token&error_description=" + leak}, "six months"},
 		"Google":                    {"google", before, &script{status: 400, contentType: asJSON, body: `{"error":"invalid_grant","error_description":"` + leak + `"}`}, "expired or was revoked"},
 		"Google, testing mode":      {"google", late, &script{status: 400, contentType: asJSON, body: `{"error":"invalid_grant"}`}, "after 7 days while the Google Cloud project"},
+		"Google, unused":            {"google", dusty, said("Token has been expired or revoked."), "six months"},
+		"Google, hardly used":       {"google", recent, said("Token has been expired or revoked."), "expired or was revoked"},
+		"Google, password":          {"google", dusty, said("Password changed"), "password was changed"},
+		"Google, session control":   {"google", before, said("reauth related error (invalid_rapt)"), "Workspace"},
 		"our own client is wrong":   {"github", before, &script{status: 200, contentType: form, body: "error=incorrect_client_credentials&error_description=" + leak}, ""},
 		"invalid_client":            {"google", before, &script{status: 401, contentType: asJSON, body: `{"error":"invalid_client","error_description":"` + leak + `"}`}, ""},
 		"unavailable":               {"google", before, &script{status: 503, contentType: "text/html", body: leak}, ""},
@@ -137,6 +150,40 @@ func TestRefreshTellsDeadFromDown(t *testing.T) {
 			}
 			if n := c.script.asked.Load(); n > 1 {
 				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+}
+
+// What a provider in trouble says: whether it answered itself, and when to come
+// back, which may be a date.
+func TestRefreshTellsWhenToComeBack(t *testing.T) {
+	date := time.Now().UTC().Add(90 * time.Second).Format(http.TimeFormat)
+	for name, c := range map[string]struct {
+		status   int
+		after    string
+		answered bool
+		at       time.Duration
+	}{
+		"seconds":            {503, "120", true, 2 * time.Minute},
+		"a date":             {429, date, true, 90 * time.Second},
+		"a date gone by":     {503, time.Now().UTC().Add(-time.Hour).Format(http.TimeFormat), true, 0},
+		"nothing":            {503, "", true, 0},
+		"nonsense":           {503, "-5", true, 0},
+		"too many requests":  {429, "1", true, time.Second},
+		"a gateway":          {502, "7", false, 7 * time.Second},
+		"a broken server":    {500, "", false, 0},
+		"a gateway in a jam": {504, "", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &script{status: c.status, contentType: asJSON, body: `{"error":"temporarily_unavailable"}`, retryAfter: c.after}
+			_, err := scripted(t, s).Refresh(t.Context(), "google", before)
+			var trouble *store.Trouble
+			if !errors.As(err, &trouble) || trouble.Answered != c.answered {
+				t.Fatalf("error %v", err)
+			}
+			if off := c.at - trouble.RetryAfter; off < 0 || off > 2*time.Second {
+				t.Errorf("to come back in %v, want %v", trouble.RetryAfter, c.at)
 			}
 		})
 	}

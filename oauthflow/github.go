@@ -133,5 +133,5 @@ func githubDelete(ctx context.Context, c *http.Client, own Provider, t store.Tok
 	case status == http.StatusNoContent || status == http.StatusNotFound: // 404: it knows no such token any more
 		return nil
 	}
-	return fmt.Errorf("%w: GitHub answered a revocation with %d", errProviderDown, status)
+	return unconfirmed("GitHub", status)
 }

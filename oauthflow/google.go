@@ -3,7 +3,6 @@ package oauthflow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,6 +33,7 @@ func Google(s Settings) (Provider, error) {
 		always:  []string{"openid", "email"},
 		apiHost: "www.googleapis.com", apiURL: or(s.APIURL, "https://www.googleapis.com"), moved: s.APIURL != "",
 		implies: googleImplies, words: googleWords, dead: googleDead, expired: testingMode,
+		unused: "Google ends an access that was not used for six months", because: googleBecause,
 		removeURL: "https://myaccount.google.com/connections",
 		account:   googleAccount, revoke: googleRevoke,
 	}
@@ -94,6 +94,13 @@ var googleDead = map[string]string{
 		"while the Google Cloud project's publishing status is “Testing”)",
 }
 
+// googleBecause are words of Google's descriptions that say more than the code.
+var googleBecause = map[string]string{
+	"password": "Google ended the access because the account's password was changed",
+	"rapt":     "your Google Workspace asks for a new sign-in from time to time, and the time is up",
+	"deleted":  "Google says that the account was deleted",
+}
+
 // googleAccount is the userinfo endpoint (OpenID Connect Core, section 5.3).
 func googleAccount(ctx context.Context, c *http.Client, e endpoints, access string) (store.Account, error) {
 	var user struct {
@@ -137,5 +144,5 @@ func googleRevoke(ctx context.Context, p *Providers, own Provider, t store.Token
 	case status == http.StatusOK || status == http.StatusBadRequest && errorCode(body) == "invalid_token":
 		return nil // invalid_token: it is dead already
 	}
-	return fmt.Errorf("%w: Google answered a revocation with %d", errProviderDown, status)
+	return unconfirmed("Google", status)
 }

@@ -51,6 +51,8 @@ type Provider struct {
 	words     map[string]string   // scopes in plain words
 	dead      map[string]string   // token endpoint errors that mean a dead credential, for people
 	expired   string              // the same where the refresh token's own time was up
+	unused    string              // the same where it was last used half a year ago
+	because   map[string]string   // the same by a word in the provider's own sentence
 	removeURL string              // where people remove an application's access themselves
 
 	account func(ctx context.Context, c *http.Client, e endpoints, access string) (store.Account, error)

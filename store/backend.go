@@ -60,13 +60,17 @@ type Records interface {
 	// Replace writes r where the stored version is r.Version, and adds one to
 	// it; else ErrConflict.
 	Replace(ctx context.Context, r Record) error
+	// List is at most limit records of that kind whose keys are above after, in
+	// the order of keys; the zero key lists from the start.
+	List(ctx context.Context, kind string, after [sha256.Size]byte, limit int) ([]Record, error)
 	// DeleteByOwner removes all of an owner's records of that kind.
 	DeleteByOwner(ctx context.Context, kind string, owner identity.Digest) error
 	// Sweep removes what expired before now and says how many.
 	Sweep(ctx context.Context, now time.Time) (int64, error)
 }
 
-// A Backend keeps rows. It never sees a plain secret. Every backend passes the
+// A Backend keeps rows. It never sees a plain secret. An operation ends within ten
+// seconds, with an error if need be: leases count on it. Every backend passes the
 // suite in storetest.
 type Backend interface {
 	Grants() Grants

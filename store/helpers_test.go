@@ -32,6 +32,8 @@ type provider struct {
 	spent     map[string]string
 	dead      map[string]bool // families
 	refreshed int
+	failed    int // refreshes that met down
+	unrevoked int // revocations that met down
 	reused    int
 	revoked   []string // access tokens
 	down      error    // what every request fails with
@@ -40,6 +42,8 @@ type provider struct {
 
 	// during runs in the middle of each refresh, when the old token is spent.
 	during func(ctx context.Context)
+	// revoking runs before each revocation.
+	revoking func(ctx context.Context)
 }
 
 func newProvider(now func() time.Time) *provider {
@@ -79,6 +83,7 @@ func (p *provider) rotate(t store.Token) (store.Token, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.down != nil {
+		p.failed++
 		return store.Token{}, p.down
 	}
 	p.refreshed++
@@ -100,12 +105,16 @@ func (p *provider) rotate(t store.Token) (store.Token, error) {
 }
 
 func (p *provider) Revoke(ctx context.Context, _ string, t store.Token) error {
+	if p.revoking != nil {
+		p.revoking(ctx)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if p.down != nil {
+		p.unrevoked++
 		return p.down
 	}
 	if p.stumbles > 0 {
@@ -153,6 +162,22 @@ func (w *world) other() *world {
 	next := *w
 	next.vault, next.db = storetest.OpenIn(w.t, w.dir, w.issuer, w.provider)
 	return &next
+}
+
+// with is another process's vault, which has ex for a provider.
+func (w *world) with(ex store.Exchange) *world {
+	w.t.Helper()
+	next := *w
+	next.vault, next.db = storetest.OpenIn(w.t, w.dir, w.issuer, ex)
+	return &next
+}
+
+// config is this world's vault on another backend.
+func (w *world) config(b store.Backend) store.Config {
+	w.t.Helper()
+	keys, err := store.KeysFromFile(filepath.Join(w.dir, "key"))
+	ok(w.t, err)
+	return store.Config{Backend: b, Keys: keys, Exchange: w.provider, Issuer: w.issuer.URL, Now: w.clock.Now}
 }
 
 func (w *world) keyring(subject string) store.Keyring {

@@ -40,7 +40,8 @@ func (k Keyring) Ready(ctx context.Context, need Need) error {
 }
 
 // Grant releases a living access token for call, after recording it. It refreshes
-// what is expired. Errors: *NeedsConnect, ErrUnavailable.
+// what is expired, and in the background what soon will be. Errors: *NeedsConnect,
+// ErrUnavailable.
 func (k Keyring) Grant(ctx context.Context, call Call) (Grant, error) {
 	g, err := k.living(ctx, call)
 	if err != nil {
@@ -63,6 +64,7 @@ func (k Keyring) living(ctx context.Context, call Call) (held, error) {
 		return held{}, err
 	}
 	if !k.stale(g, call) {
+		k.ahead(ctx, g)
 		return g, nil
 	}
 	if g, err = k.refresh(ctx, g, call); err != nil {

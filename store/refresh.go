@@ -2,33 +2,82 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store/audit"
+	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
 const (
-	refreshMargin  = time.Minute      // a token that ends within it is refreshed
+	refreshMargin  = 5 * time.Second  // a token that ends within it may die on its way
 	refreshTimeout = 15 * time.Second // for the provider to answer
-	persistTimeout = 10 * time.Second // for the answer to become durable
+	persistTimeout = 10 * time.Second // for pauses until the answer is durable
 	persistTries   = 3
 )
+
+// cutShort follows the provider's reason where the provider may have refused a
+// token only because an earlier answer of its own was lost.
+const cutShort = "; an earlier renewal was cut short, which may be why"
 
 // stale reports whether g must be refreshed before it is released for call.
 func (k Keyring) stale(g held, call Call) bool {
 	if call.Rejected != 0 && call.Rejected == g.Version {
 		return true
 	}
-	return !g.token.Refresh.IsZero() && g.token.over(k.vault.now().Add(refreshMargin))
+	return !g.token.Refresh.IsZero() && g.token.over(k.vault.now().Add(min(refreshMargin, g.life()/10)))
+}
+
+// life is how long g's access token was given to live; 0 where nobody knows.
+func (g held) life() time.Duration {
+	if g.token.Expiry.IsZero() {
+		return 0
+	}
+	return max(0, g.token.Expiry.Sub(g.UpdatedAt))
+}
+
+// due reports whether g had better be refreshed soon: at 75 to 85 % of its life,
+// a moment that differs from grant to grant, so that people who connected together
+// don't come back together.
+func (g held) due(owner identity.Digest, now time.Time) bool {
+	if g.token.Refresh.IsZero() || g.token.Expiry.IsZero() {
+		return false
+	}
+	spread := (binary.BigEndian.Uint64(owner[:]) ^ uint64(g.Version)) % 1000
+	left := g.life() / 10000 * time.Duration(2500-spread)
+	return g.token.over(now.Add(left))
+}
+
+// ahead renews g in the background, where that is due and not under way already.
+// Only a call of the owner's comes here, and it doesn't wait.
+func (k Keyring) ahead(ctx context.Context, g held) {
+	if !g.due(k.owner, k.vault.now()) {
+		return
+	}
+	key := k.flight(g)
+	if _, underway := k.vault.early.LoadOrStore(key, true); underway {
+		return
+	}
+	k.vault.running.Go(func() {
+		defer k.vault.early.Delete(key)
+		_, _, _ = k.vault.flights.Do(key, func() (any, error) {
+			return k.renew(context.WithoutCancel(ctx), g.Provider, g.Version)
+		})
+	})
+}
+
+// flight names the refresh that follows g.
+func (k Keyring) flight(g held) string {
+	return string(fields(string(k.owner[:]), g.Provider, strconv.FormatInt(g.Version, 10)))
 }
 
 // refresh returns what follows g, from one request to the provider for all who
 // wait. Where the provider can't be asked, the token at hand serves while it lives.
 func (k Keyring) refresh(ctx context.Context, g held, call Call) (held, error) {
-	key := string(fields(string(k.owner[:]), g.Provider, strconv.FormatInt(g.Version, 10)))
+	key := k.flight(g)
 	var next held
 	landed := make(chan error, 1)
 	// Counted before it starts, so that Close can't overtake it when ctx ends.
@@ -61,33 +110,93 @@ func (k Keyring) atHand(ctx context.Context, provider string, down error) (held,
 }
 
 // renew refreshes the grant of that version, unless there is a newer one by now.
-// Its entry in the audit record comes first: where that can't be written, the new
-// token couldn't be either, and the provider would have spent the old one.
+// While another process does so, it looks for what comes of that.
 func (k Keyring) renew(ctx context.Context, provider string, version int64) (held, error) {
+	for wait := firstPoll; ; wait = min(2*wait, lastPoll) {
+		g, err := k.load(ctx, provider)
+		if err != nil || g.Version != version {
+			return g, err
+		}
+		if g.token.Refresh.IsZero() {
+			return k.giveUp(ctx, g, rejected)
+		}
+		lease, err := k.lease(ctx, g)
+		if err == nil {
+			g, err = k.renewUnder(ctx, lease, provider, version)
+		}
+		if !errors.Is(err, errLeased) {
+			return g, err
+		}
+		select {
+		case <-k.vault.closing:
+			return held{}, fmt.Errorf("%w: %s: %w, and this one stops", ErrUnavailable, provider, errLeased)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// renewUnder refreshes the grant of that version under lease. It reads the grant
+// again, because whoever held the lease before may have renewed it meanwhile.
+func (k Keyring) renewUnder(ctx context.Context, lease *holding, provider string, version int64) (held, error) {
 	g, err := k.load(ctx, provider)
 	if err != nil || g.Version != version {
+		lease.drop(ctx)
 		return g, err
 	}
-	if g.token.Refresh.IsZero() {
-		return k.giveUp(ctx, g, rejected)
-	}
+	// The entry in the audit record comes first: where that can't be written, the
+	// new token couldn't be either, and the provider would have spent the old one.
 	if err := k.record(ctx, audit.Entry{Event: audit.Refresh, Provider: provider}); err != nil {
+		lease.putDown(ctx)
 		return held{}, err
 	}
-	asking, cancel := context.WithTimeout(ctx, refreshTimeout)
-	defer cancel()
-	t, err := k.vault.exchange.Refresh(asking, provider, g.token)
-	var dead *Refused
-	if errors.As(err, &dead) {
-		return k.giveUp(ctx, g, dead.Reason)
+	if !lease.enough(k.vault.now()) {
+		lease.putDown(ctx)
+		return held{}, fmt.Errorf("%w: %s: the database took too long to ask it safely", ErrUnavailable, provider)
 	}
+	t, err := k.ask(ctx, g)
+	if err != nil {
+		return k.refused(ctx, lease, g, err)
+	}
+	next, err := k.keep(ctx, g, t)
+	if err != nil {
+		_ = lease.write(ctx, lease.item.Value.failed(k.vault.now(), err))
+		return held{}, err
+	}
+	lease.drop(ctx)
+	return next, nil
+}
+
+// ask is the one request to the provider.
+func (k Keyring) ask(ctx context.Context, g held) (Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	t, err := k.vault.exchange.Refresh(ctx, g.Provider, g.token)
 	if err == nil && t.Access.IsZero() {
 		err = errors.New("an answer without an access token")
 	}
-	if err != nil {
-		return held{}, fmt.Errorf("%w: %s: %v", ErrUnavailable, provider, err)
+	return t, err
+}
+
+// refused is what follows from the provider's no, which breaks the grant, or from
+// its silence, which doesn't.
+func (k Keyring) refused(ctx context.Context, lease *holding, g held, err error) (held, error) {
+	var dead *Refused
+	if !errors.As(err, &dead) {
+		_ = lease.write(ctx, lease.item.Value.failed(k.vault.now(), err))
+		return held{}, fmt.Errorf("%w: %s: %v", ErrUnavailable, g.Provider, err)
 	}
-	return k.keep(ctx, g, t)
+	if !lease.ours(ctx) {
+		return held{}, errLeased // the other may have got what was refused here
+	}
+	reason := dead.Reason
+	if lease.item.Value.Unsure {
+		reason += cutShort
+	}
+	saved, err := k.giveUp(ctx, g, reason)
+	if err == nil {
+		lease.drop(ctx)
+	}
+	return saved, err
 }
 
 // giveUp marks g as broken. Where its version moved meanwhile, the refusal was
@@ -120,7 +229,7 @@ func (k Keyring) keep(ctx context.Context, g held, t Token) (held, error) {
 		}
 		newer, gone := k.load(ctx, g.Provider)
 		if gone != nil || !newer.refusedAfter(g) {
-			k.orphan(ctx, g.Provider, t, gone)
+			k.orphan(ctx, g, t, gone)
 			return newer, gone
 		}
 		version = newer.Version
@@ -138,10 +247,15 @@ func (g held) refusedAfter(old held) bool {
 // orphan revokes a new token whose grant was disconnected meanwhile: nobody else
 // knows it. Where there is a newer grant it is left alone, since revoking one
 // token may end them all.
-func (k Keyring) orphan(ctx context.Context, provider string, t Token, gone error) {
+func (k Keyring) orphan(ctx context.Context, g held, t Token, gone error) {
 	var needs *NeedsConnect
-	if errors.As(gone, &needs) && needs.Reason == notConnected {
-		_ = k.vault.exchange.Revoke(ctx, provider, t)
+	if !errors.As(gone, &needs) || needs.Reason != notConnected {
+		return
+	}
+	g.token = t
+	if pending, err := k.file(ctx, g); err == nil {
+		receipt := k.revoke(ctx, g.Provider, t, pending)
+		_ = k.record(ctx, audit.Entry{Event: audit.Disconnect, Provider: g.Provider, Reason: receipt})
 	}
 }
 

@@ -21,8 +21,8 @@ func TestRefreshWhenItIsDue(t *testing.T) {
 		rejected  int64 // relative to the version
 		refreshed int
 	}{
-		"alive":                      {later: 58 * time.Minute, rejected: -1},
-		"within the margin":          {later: 59 * time.Minute, rejected: -1, refreshed: 1},
+		"alive":                      {later: 44 * time.Minute, rejected: -1},
+		"within the margin":          {later: time.Hour - 5*time.Second, rejected: -1, refreshed: 1},
 		"over":                       {later: 2 * time.Hour, rejected: -1, refreshed: 1},
 		"rejected":                   {rejected: 0, refreshed: 1},
 		"an older one was rejected":  {rejected: -1},
@@ -201,7 +201,7 @@ func TestCloseIsNotOvertakenByARefresh(t *testing.T) {
 func TestDisconnectWhileTheProviderIsDown(t *testing.T) {
 	w := newWorld(t)
 	alice, _ := w.connect("alice")
-	w.clock.Advance(59*time.Minute + 30*time.Second) // it lives for half a minute more
+	w.clock.Advance(time.Hour - 3*time.Second) // it lives for a moment more
 	w.provider.down = errors.New("no route")
 	w.provider.during = func(context.Context) {
 		var unconfirmed *store.RevokeError
@@ -252,17 +252,18 @@ func TestProviderIsDown(t *testing.T) {
 	w := newWorld(t)
 	alice, info := w.connect("alice")
 	w.provider.down = errors.New("no route")
-	w.clock.Advance(59*time.Minute + 30*time.Second)
+	w.clock.Advance(time.Hour - 3*time.Second)
 	_, err := w.grant(alice)
-	ok(t, err) // it lives for half a minute more
+	ok(t, err) // it lives for a moment more
 	_, err = alice.Grant(t.Context(), store.Call{Need: github, Rejected: info.Version})
 	is(t, err, store.ErrUnavailable) // but not if the provider refuses it
-	w.clock.Advance(30 * time.Second)
+	w.clock.Advance(5 * time.Second)
 	_, err = w.grant(alice)
 	is(t, err, store.ErrUnavailable)
 	contains(t, err, "github", "no route")
 
 	w.provider.set(func() { w.provider.down = nil })
+	w.clock.Advance(time.Minute)
 	grant, err := w.grant(alice)
 	ok(t, err) // nothing was lost
 	same(t, grant.Version, info.Version+1)
@@ -295,6 +296,7 @@ func TestLostRaceIsNoRevocation(t *testing.T) {
 		w.clock.Advance(2 * time.Hour)
 		w.provider.during = func(context.Context) {
 			w.provider.during = nil
+			w.clock.Advance(2 * time.Minute) // this process stood still, and lost its lease
 			other := w.other()
 			_, err := other.grant(other.keyring("alice"))
 			needs(t, err, "revoked") // the other process was told that it is spent

@@ -12,28 +12,21 @@ import (
 const (
 	revokeTimeout = 15 * time.Second
 	revokeTries   = 3
-	revokeKept    = 24 * time.Hour // how long an unconfirmed revocation is kept
-	deleteTries   = 10             // against refreshes that move the version meanwhile
+	deleteTries   = 10 // against refreshes that move the version meanwhile
 )
 
 // Reasons of a Disconnect entry: the receipt.
 const (
 	receiptRevoked     = "removed here; revoked at the provider"
-	receiptUnconfirmed = "removed here; the provider did not confirm the revocation"
+	receiptUnconfirmed = "removed here; the provider did not confirm the revocation yet, and is asked again for 24 hours"
+	receiptUnkept      = "removed here; the provider did not confirm the revocation, and there was no room to ask it again later"
 	receiptUnreadable  = "removed here; it could not be read, so the provider was not asked to revoke it"
 )
 
-// A revocation is a token that can do nothing any more but be revoked.
-type revocation struct {
-	Provider string    `json:"provider"`
-	Access   string    `json:"access"`
-	Refresh  string    `json:"refresh,omitzero"`
-	Expiry   time.Time `json:"expiry,omitzero"`
-}
-
 // Delete disconnects: the grant is unusable when it returns, and the provider has
 // been asked to revoke it. A *RevokeError means that it is gone here, but that the
-// provider didn't confirm. ErrNotFound where nothing was connected.
+// provider didn't confirm yet: Revoke asks it again. ErrNotFound where nothing was
+// connected.
 func (k Keyring) Delete(ctx context.Context, provider string) error {
 	k.vault.running.Add(1)
 	defer k.vault.running.Done()
@@ -63,11 +56,15 @@ func (k Keyring) remove(ctx context.Context, provider string) (t Token, pending 
 		if row, err = k.vault.backend.Grants().Get(ctx, k.owner, provider); err != nil {
 			break
 		}
-		// Where there's no room for the pending revocation, the grant goes all the
-		// same: the provider is asked right away.
-		if t, pending, err = k.file(ctx, row); err != nil {
-			k.vault.log.Error("a revocation can't be kept for a crash", "provider", provider, "err", err)
-			pending = ""
+		t, pending = Token{}, ""
+		if g, unreadable := k.open(row); unreadable == nil {
+			t = g.token
+			// Where there's no room for the pending revocation, the grant goes all the
+			// same: the provider is asked right away.
+			if pending, err = k.file(ctx, g); err != nil {
+				k.vault.log.Error("a revocation can't be kept for a crash", "provider", provider, "err", err)
+				pending = ""
+			}
 		}
 		if err = k.vault.backend.Grants().Delete(ctx, k.owner, provider, row.Version); err != nil {
 			k.unfile(ctx, pending)
@@ -76,25 +73,21 @@ func (k Keyring) remove(ctx context.Context, provider string) (t Token, pending 
 	return t, pending, err
 }
 
-func (k Keyring) revocations() Table[revocation] { return NewTable[revocation](k.vault, "revocation") }
-
-// file keeps the token in row as a pending revocation under a new key; the key is
-// "" where the row doesn't open.
-func (k Keyring) file(ctx context.Context, row Row) (t Token, key string, err error) {
-	g, err := k.open(row)
-	if err != nil {
-		return Token{}, "", nil
-	}
-	t, key = g.token, rand.Text()
-	return t, key, k.revocations().Put(ctx, key, k.owner, revokeKept, revocation{
-		Provider: row.Provider, Access: t.Access.Reveal(), Refresh: t.Refresh.Reveal(), Expiry: t.Expiry,
+// file keeps g's token as a pending revocation under a new key.
+func (k Keyring) file(ctx context.Context, g held) (key string, err error) {
+	now := k.vault.now()
+	key = rand.Text()
+	return key, k.vault.revocations().Put(ctx, key, k.owner, 0, revocation{
+		Provider: g.Provider, Account: g.Account.ID,
+		Access: g.token.Access.Reveal(), Refresh: g.token.Refresh.Reveal(), Expiry: g.token.Expiry,
+		Filed: now, Next: now.Add(firstRevocation),
 	})
 }
 
-// unfile forgets a pending revocation. Where that fails it expires by itself.
+// unfile forgets a pending revocation. Where that fails, Revoke finds out.
 func (k Keyring) unfile(ctx context.Context, key string) {
 	if key != "" {
-		_, _ = k.revocations().Take(ctx, key)
+		_, _ = k.vault.revocations().Take(ctx, key)
 	}
 }
 
@@ -102,6 +95,7 @@ func (k Keyring) unfile(ctx context.Context, key string) {
 func (k Keyring) revoke(ctx context.Context, provider string, t Token, pending string) (receipt string) {
 	asking, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
+	heard := false
 	for try := range revokeTries {
 		err := k.vault.exchange.Revoke(asking, provider, t)
 		var unknown *Refused
@@ -109,9 +103,26 @@ func (k Keyring) revoke(ctx context.Context, provider string, t Token, pending s
 			k.unfile(ctx, pending)
 			return receiptRevoked
 		}
+		heard = heard || answered(err)
 		if try < revokeTries-1 {
 			pause(asking, try)
 		}
 	}
+	if pending == "" {
+		return receiptUnkept
+	}
+	if heard {
+		k.heard(ctx, pending)
+	}
 	return receiptUnconfirmed
+}
+
+// heard notes that the provider answered, for the receipt at the end. Where that
+// can't be written, a later answer says the same.
+func (k Keyring) heard(ctx context.Context, pending string) {
+	item, err := k.vault.revocations().Get(ctx, pending)
+	if err == nil {
+		item.Value.Answered = true
+		_ = k.vault.revocations().Replace(ctx, pending, item)
+	}
 }

@@ -12,8 +12,12 @@
 //     version are associated data of the encryption;
 //   - every write is a compare-and-swap on the row's version, and what was
 //     acknowledged is durable;
-//   - a refresh is done once for all who wait, under its own deadline, and the
-//     new token is persisted before anyone uses it.
+//   - a refresh is done once for all who wait, in all processes on one database,
+//     under a lease that is durable before the provider is asked and under its own
+//     deadline, and the new token is persisted before anyone uses it;
+//   - who has a living token doesn't wait for a refresh;
+//   - a disconnected token can do nothing any more but be revoked, which is tried
+//     for 24 hours and then recorded, whatever came of it.
 package store
 
 import (

@@ -36,7 +36,7 @@ func (t Table[T]) Put(ctx context.Context, key string, owner identity.Digest, tt
 	if ttl > 0 {
 		item.Expires = t.vault.now().Add(ttl)
 	}
-	r, err := t.record(key, item)
+	r, err := t.record(t.hash(key), item)
 	if err != nil {
 		return err
 	}
@@ -57,9 +57,13 @@ func (t Table[T]) Take(ctx context.Context, key string) (Item[T], error) {
 
 // Replace writes item back where nobody else has since it was read; ErrConflict.
 func (t Table[T]) Replace(ctx context.Context, key string, item Item[T]) error {
+	return t.replace(ctx, t.hash(key), item)
+}
+
+func (t Table[T]) replace(ctx context.Context, hash [sha256.Size]byte, item Item[T]) error {
 	read := item.Version
 	item.Version++ // which is what the record is sealed as
-	r, err := t.record(key, item)
+	r, err := t.record(hash, item)
 	if err != nil {
 		return err
 	}
@@ -80,13 +84,13 @@ func (t Table[T]) hash(key string) [sha256.Size]byte {
 	return sha256.Sum256([]byte(t.kind + "\x00" + key))
 }
 
-func (t Table[T]) record(key string, item Item[T]) (Record, error) {
+func (t Table[T]) record(hash [sha256.Size]byte, item Item[T]) (Record, error) {
 	plain, err := json.Marshal(item.Value)
 	if err != nil {
 		return Record{}, fmt.Errorf("a record of kind %s: %w", t.kind, err)
 	}
 	r := Record{
-		Kind: t.kind, Key: t.hash(key), Owner: item.Owner, Expires: item.Expires.Truncate(time.Microsecond),
+		Kind: t.kind, Key: hash, Owner: item.Owner, Expires: item.Expires.Truncate(time.Microsecond),
 		Version: item.Version,
 	}
 	r.Data, err = t.vault.aead.Encrypt(plain, recordData(r))

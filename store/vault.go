@@ -40,7 +40,10 @@ type Vault struct {
 	log      *slog.Logger
 	now      func() time.Time
 	flights  singleflight.Group
+	early    sync.Map       // flights that nobody waits for, by name
 	running  sync.WaitGroup // what must not be cut short: refreshes and revocations
+	closing  chan struct{}  // closed by Close: who waits for another process gives up
+	closed   sync.Once
 	bells    bells
 }
 
@@ -64,7 +67,7 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	}
 	v := &Vault{
 		backend: cfg.Backend, exchange: cfg.Exchange, issuer: cfg.Issuer,
-		aead: cfg.Keys.aead, log: cfg.Log, now: cfg.Now,
+		aead: cfg.Keys.aead, log: cfg.Log, now: cfg.Now, closing: make(chan struct{}),
 	}
 	v.audit = audit.NewLog(audit.Config{
 		Table: cfg.Backend.Audit(), Seal: AuditSeal(cfg.Keys), Now: cfg.Now, Report: v.report,
@@ -152,6 +155,7 @@ func (v *Vault) Sweep(ctx context.Context) (int64, error) {
 // Close waits for the refreshes and revocations under way, which end by their own
 // deadlines, ends the audit record and closes the backend. Nobody may use the vault any more.
 func (v *Vault) Close() error {
+	v.closed.Do(func() { close(v.closing) })
 	v.running.Wait()
 	return errors.Join(v.audit.Close(), v.backend.Close())
 }

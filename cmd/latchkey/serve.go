@@ -5,7 +5,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
+
+	"github.com/latchkey-mcp/latchkey/store"
+)
+
+const (
+	sweepEvery  = 5 * time.Minute
+	revokeEvery = 30 * time.Second
 )
 
 // run serves real people and accounts until ctx ends.
@@ -51,9 +59,24 @@ func (c config) serve(ctx context.Context, l net.Listener, ready func()) error {
 		return err
 	}
 	defer s.vault.Close() // waits for refreshes under way
-	go s.sweep(ctx, c)
+	defer c.upkeep(ctx, s.vault)()
 	go s.vault.CheckAudit(ctx) // in the background: a long record takes seconds
 	go c.warnIssuer(ctx)
 	ready()
 	return serveHTTP(ctx, l, s.handler, c.Log)
+}
+
+// upkeep removes what expired from the vault, and retries the revocations that a
+// provider hasn't confirmed, until stop is called, which waits for both.
+func (c config) upkeep(ctx context.Context, v *store.Vault) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var jobs sync.WaitGroup
+	jobs.Go(func() {
+		c.every(ctx, sweepEvery, "sweeping the vault", func(ctx context.Context) error {
+			_, err := v.Sweep(ctx)
+			return err
+		})
+	})
+	jobs.Go(func() { c.every(ctx, revokeEvery, "retrying revocations", v.Revoke) })
+	return func() { cancel(); jobs.Wait() }
 }

@@ -216,17 +216,17 @@ func (c config) served() []tools.Module {
 // allModules is every tool there is.
 func allModules() []tools.Module { return []tools.Module{calendar.Module(), github.Module()} }
 
-// sweep removes what expired from the vault every five minutes, until ctx ends.
-func (s *service) sweep(ctx context.Context, cfg config) {
-	tick := time.NewTicker(5 * time.Minute)
+// every calls do at each interval until ctx ends, and logs what fails.
+func (c config) every(ctx context.Context, interval time.Duration, what string, do func(context.Context) error) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if _, err := s.vault.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				cfg.Log.Error("sweeping the vault", "err", err)
+			if err := do(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				c.Log.Error(what, "err", err)
 			}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 type statements struct {
 	getGrant, listGrants, addGrant, swapGrant, deleteGrant *sql.Stmt
 
-	addRecord, getRecord, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
+	addRecord, getRecord, listRecords, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
 
 	addHead, moveHead, addEntry, heads, entries, ownEntries *sql.Stmt
 
@@ -46,6 +46,8 @@ func (db *DB) prepare(ctx context.Context) error {
 			WHERE records.expires > 0 AND records.expires <= ?`},
 		{&s.getRecord, db.reader, `SELECT owner, expires, version, data FROM records
 			WHERE kind = ? AND key = ? AND (expires = 0 OR expires > ?)`},
+		{&s.listRecords, db.reader, `SELECT key, owner, expires, version, data FROM records
+			WHERE kind = ? AND key > ? AND (expires = 0 OR expires > ?) ORDER BY key LIMIT ?`},
 		{&s.takeRecord, db.writer, `DELETE FROM records
 			WHERE kind = ? AND key = ? AND (expires = 0 OR expires > ?)
 			RETURNING owner, expires, version, data`},
@@ -136,6 +138,25 @@ func (r records) read(ctx context.Context, stmt *sql.Stmt, kind string, key [sha
 	copy(rec.Owner[:], owner)
 	rec.Expires = moment(expires)
 	return rec, nil
+}
+
+func (r records) List(ctx context.Context, kind string, after [sha256.Size]byte, limit int) ([]store.Record, error) {
+	var list []store.Record
+	args := []any{kind, after[:], micros(r.db.now()), limit}
+	err := r.db.query(ctx, r.db.stmt.listRecords, args, func(rows *sql.Rows) error {
+		rec := store.Record{Kind: kind}
+		var key, owner []byte
+		var expires int64
+		if err := rows.Scan(&key, &owner, &expires, &rec.Version, &rec.Data); err != nil {
+			return err
+		}
+		copy(rec.Key[:], key)
+		copy(rec.Owner[:], owner)
+		rec.Expires = moment(expires)
+		list = append(list, rec)
+		return nil
+	})
+	return list, err
 }
 
 func (r records) Replace(ctx context.Context, rec store.Record) error {

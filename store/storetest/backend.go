@@ -33,6 +33,7 @@ func TestBackend(t *testing.T, open func(t *testing.T, now func() time.Time) sto
 		"records":                   testRecords,
 		"record expiry":             testExpiry,
 		"record replace":            testReplace,
+		"record list":               testList,
 		"one taker wins":            testTakeRace,
 		"one replacer wins":         testReplaceRace,
 		"delete by owner":           testDeleteByOwner,

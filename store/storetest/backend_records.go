@@ -96,6 +96,33 @@ func testReplace(t *testing.T, b bench) {
 	b.found(t, next)
 }
 
+// What is listed is one kind's, of all owners, in pages by key, and lives.
+func testList(t *testing.T, b bench) {
+	ctx := t.Context()
+	want := []store.Record{
+		b.record("revocation", 1, alice, 0), b.record("revocation", 2, bob, time.Hour), b.record("revocation", 200, alice, 0),
+	}
+	for _, i := range []int{2, 0, 1} {
+		ok(t, b.Records().Put(ctx, want[i]))
+	}
+	ok(t, b.Records().Put(ctx, b.record("ticket", 3, alice, 0)))
+	ok(t, b.Records().Put(ctx, b.record("revocation", 4, alice, time.Minute)))
+	b.clock.Advance(time.Minute)
+	var start [32]byte
+	list, err := b.Records().List(ctx, "revocation", start, 10)
+	ok(t, err)
+	same(t, list, want)
+	list, err = b.Records().List(ctx, "revocation", start, 2)
+	ok(t, err)
+	same(t, list, want[:2])
+	list, err = b.Records().List(ctx, "revocation", want[1].Key, 2)
+	ok(t, err)
+	same(t, list, want[2:])
+	list, err = b.Records().List(ctx, "flow", start, 2)
+	ok(t, err)
+	same(t, len(list), 0)
+}
+
 func testTakeRace(t *testing.T, b bench) {
 	r := b.record("code", 1, alice, time.Minute)
 	ok(t, b.Records().Put(t.Context(), r))
