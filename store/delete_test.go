@@ -113,3 +113,16 @@ func TestDisconnectWithoutRoomForTheRevocation(t *testing.T) {
 	same(t, len(w.provider.revoked), 1)
 	same(t, w.receipt("alice"), "disconnect: removed here; revoked at the provider")
 }
+
+// Nobody promises to ask again where nothing is left to ask with.
+func TestDisconnectWithoutRoomWhileTheProviderIsDown(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.connect("alice")
+	w.sql("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT raise(ABORT, 'no room'); END")
+	w.provider.down = errors.New("no route")
+	var unconfirmed *store.RevokeError
+	if err := alice.Delete(t.Context(), "github"); !errors.As(err, &unconfirmed) {
+		t.Errorf("%v, want a RevokeError", err)
+	}
+	same(t, w.receipt("alice"), "disconnect: removed here; the provider did not confirm the revocation, and there was no room to ask it again later")
+}
