@@ -3,14 +3,11 @@ package calendar_test
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,68 +17,6 @@ import (
 	"github.com/latchkey-mcp/latchkey/tools"
 	"github.com/latchkey-mcp/latchkey/tools/calendar"
 )
-
-var update = flag.Bool("update", false, "rewrite testdata/tools")
-
-// golden is what a client, a person and the audit record see of a tool.
-type golden struct {
-	Name        string          `json:"name"`
-	Title       string          `json:"title"`
-	Description string          `json:"description"`
-	Can         string          `json:"can"`
-	Provider    string          `json:"provider"`
-	ReadOnly    bool            `json:"read_only"`
-	Destructive bool            `json:"destructive"`
-	Idempotent  bool            `json:"idempotent"`
-	Scopes      []string        `json:"scopes"`
-	Egress      []string        `json:"egress"`
-	Input       json.RawMessage `json:"input"`
-	Output      json.RawMessage `json:"output"`
-}
-
-func rules(contract []tools.Rule) (list []string) {
-	for _, r := range contract {
-		list = append(list, fmt.Sprintf("%s https://%s%s query %q", r.Method, r.Host, r.Path, r.Query))
-	}
-	return list
-}
-
-func TestGolden(t *testing.T) {
-	module := calendar.Module()
-	if err := module.Check(); err != nil {
-		t.Fatal(err)
-	}
-	for _, tool := range module.Tools {
-		s := tool.Spec()
-		if len(s.Description) > 300 {
-			t.Errorf("%s: the description has %d bytes, which every conversation pays", s.Name, len(s.Description))
-		}
-		got, err := json.MarshalIndent(golden{
-			s.Name, s.Title, s.Description, s.Can, s.Provider, s.ReadOnly, s.Destructive, s.Idempotent,
-			s.Scopes, rules(s.Egress), tool.InputSchema(), tool.OutputSchema(),
-		}, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		compare(t, filepath.Join("..", "..", "testdata", "tools", s.Name+".json"), append(got, '\n'))
-	}
-}
-
-func compare(t *testing.T, file string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (rewrite it with -update): %s", file, diff)
-	}
-}
 
 // A bound client in small: it holds each request against the contract and then
 // sends it to the test's server instead.
