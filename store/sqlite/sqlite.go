@@ -133,6 +133,9 @@ func (db *DB) Records() store.Records { return records{db} }
 // Audit is the audit record.
 func (db *DB) Audit() audit.Log { return auditLog{db} }
 
+// Sealed is all that the vault's keys seal.
+func (db *DB) Sealed() store.Sealed { return sealed{db} }
+
 // Fix keeps value under name the first time and returns what is kept.
 func (db *DB) Fix(ctx context.Context, name, value string) (string, error) {
 	var kept string

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"encoding/binary"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// A liveKeys seals and opens with the keyset as it is in its file by now. It looks at
+// the file's identity, time and size before each sealing, so that nothing is sealed
+// with the former primary once another is promoted, and where it meets a key that it
+// doesn't know, so that what another process has sealed opens at once. It is a
+// tink.AEAD and safe for concurrent use.
+type liveKeys struct {
+	path string // "" where there is no file to follow
+	mu   sync.Mutex
+	now  atomic.Pointer[keyState]
+}
+
+// A keyState is a keyset as it was in its file.
+type keyState struct {
+	handle  *keyset.Handle
+	aead    tink.AEAD
+	primary uint32
+	known   map[uint32]bool
+	file    fs.FileInfo // nil where it came from elsewhere
+}
+
+func newKeyState(handle *keyset.Handle) (*keyState, error) {
+	primitive, err := aead.New(handle)
+	if err != nil {
+		return nil, err
+	}
+	s := &keyState{handle: handle, aead: primitive, known: map[uint32]bool{}}
+	for i := range handle.Len() {
+		entry, err := handle.Entry(i)
+		if err != nil {
+			return nil, err
+		}
+		s.known[entry.KeyID()] = true
+		if entry.IsPrimary() {
+			s.primary = entry.KeyID()
+		}
+	}
+	return s, nil
+}
+
+func (k *liveKeys) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
+	return k.follow().aead.Encrypt(plaintext, associatedData)
+}
+
+func (k *liveKeys) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
+	state := k.now.Load()
+	if !state.known[sealedBy(ciphertext)] {
+		state = k.follow()
+	}
+	return state.aead.Decrypt(ciphertext, associatedData)
+}
+
+// follow reads the file again where it changed. A file that is missing, damaged or
+// readable by others, or that lacks the keys at hand, changes nothing: the process
+// goes on as it started, and the next start says what is wrong.
+func (k *liveKeys) follow() *keyState {
+	state := k.now.Load()
+	if !state.outdated(k.path) {
+		return state
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if state = k.now.Load(); !state.outdated(k.path) {
+		return state // somebody else was first
+	}
+	next, err := readKeys(k.path)
+	if err != nil || !next.succeeds(state) {
+		return state
+	}
+	k.now.Store(next)
+	return next
+}
+
+func (s *keyState) outdated(path string) bool {
+	if path == "" {
+		return false
+	}
+	info, err := os.Lstat(path)
+	return err == nil && !(os.SameFile(info, s.file) && info.ModTime().Equal(s.file.ModTime()) && info.Size() == s.file.Size())
+}
+
+// succeeds reports whether s opens what old seals. Otherwise it is another vault's,
+// and what it sealed would be lost with it.
+func (s *keyState) succeeds(old *keyState) bool {
+	probe, err := old.aead.Encrypt([]byte("latchkey"), nil)
+	if err == nil {
+		_, err = s.aead.Decrypt(probe, nil)
+	}
+	return err == nil
+}
+
+// sealedBy is the id of the key that ciphertext was sealed with; 0, which no key has,
+// where it doesn't say. Tink writes it after a byte 1.
+func sealedBy(ciphertext []byte) uint32 {
+	if len(ciphertext) < 5 || ciphertext[0] != 1 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(ciphertext[1:])
+}
