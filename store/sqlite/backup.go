@@ -30,7 +30,10 @@ func Exists(dir string) bool {
 // ends, nothing. fs.ErrExist where file exists.
 func Backup(ctx context.Context, dir, file string) error {
 	return newFile(file, func(temp string) error {
-		path := filepath.Join(dir, File)
+		path, err := filepath.Abs(filepath.Join(dir, File))
+		if err != nil {
+			return err
+		}
 		db, err := pool(path, existing, 1)
 		if err != nil {
 			return err
@@ -67,12 +70,16 @@ func Restore(ctx context.Context, dir, file string) error {
 // newFile has fill write a file beside path, flushes it and gives it its name. It
 // never overwrites one.
 func newFile(path string, fill func(temp string) error) error {
+	path, err := filepath.Abs(path) // what SQLite takes for a path and nothing else
+	if err != nil {
+		return err
+	}
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s: %w: choose another name", path, fs.ErrExist)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".latchkey-*") // mode 0600 from the start
 	if err != nil {
-		return err
+		return fmt.Errorf("make %s: %w", path, err)
 	}
 	temp := f.Name()
 	defer os.Remove(temp)

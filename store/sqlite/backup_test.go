@@ -113,6 +113,23 @@ func TestBackupWhileWriting(t *testing.T) {
 	}
 }
 
+// Paths are paths, relative ones and those that look like a URL too.
+func TestBackupPaths(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := vaultIn(t, "data?x").Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"backup", "file:a?mode=memory", "a'b"} {
+		if err := sqlite.Backup(t.Context(), "data?x", file); err != nil {
+			t.Fatal(err)
+		}
+		to := t.TempDir()
+		if err := sqlite.Restore(t.Context(), to, file); err != nil || !sqlite.Exists(to) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestBackupRefuses(t *testing.T) {
 	dir, out := t.TempDir(), t.TempDir()
 	vaultIn(t, dir)
