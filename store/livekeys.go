@@ -19,8 +19,10 @@ import (
 // tink.AEAD and safe for concurrent use.
 type liveKeys struct {
 	path string // "" where there is no file to follow
-	mu   sync.Mutex
 	now  atomic.Pointer[keyState]
+
+	mu     sync.Mutex
+	proven func(tink.AEAD) bool // they open the vault; nil before they are tied to one
 }
 
 // A keyState is a keyset as it was in its file.
@@ -64,8 +66,8 @@ func (k *liveKeys) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 }
 
 // follow reads the file again where it changed. A file that is missing, damaged or
-// readable by others, or that lacks the keys at hand, changes nothing: the process
-// goes on as it started, and the next start says what is wrong.
+// readable by others, or that is another vault's, changes nothing: the process goes
+// on as it started, and the next start says what is wrong.
 func (k *liveKeys) follow() *keyState {
 	state := k.now.Load()
 	if !state.outdated(k.path) {
@@ -77,7 +79,7 @@ func (k *liveKeys) follow() *keyState {
 		return state // somebody else was first
 	}
 	next, err := readKeys(k.path)
-	if err != nil || !next.succeeds(state) {
+	if err != nil || k.proven == nil || !k.proven(next.aead) {
 		return state
 	}
 	k.now.Store(next)
@@ -92,14 +94,11 @@ func (s *keyState) outdated(path string) bool {
 	return err == nil && !(os.SameFile(info, s.file) && info.ModTime().Equal(s.file.ModTime()) && info.Size() == s.file.Size())
 }
 
-// succeeds reports whether s opens what old seals. Otherwise it is another vault's,
-// and what it sealed would be lost with it.
-func (s *keyState) succeeds(old *keyState) bool {
-	probe, err := old.aead.Encrypt([]byte("latchkey"), nil)
-	if err == nil {
-		_, err = s.aead.Decrypt(probe, nil)
-	}
-	return err == nil
+// tie has k follow its file as long as what is there opens the vault.
+func (k *liveKeys) tie(proven func(tink.AEAD) bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.proven = proven
 }
 
 // sealedBy is the id of the key that ciphertext was sealed with; 0, which no key has,

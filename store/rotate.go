@@ -53,6 +53,18 @@ func PromoteKey(path string, id uint32) error {
 	})
 }
 
+// RemoveKey takes a key out of the key file for good: what it sealed, old sessions and
+// backups too, doesn't open any more. A running process follows when it next seals.
+// The caller has seen that no row needs the key (KeyUse). The primary stays.
+func RemoveKey(path string, id uint32) error {
+	return changeKeyFile(path, func(m *keyset.Manager) error {
+		if err := m.Delete(id); err != nil {
+			return fmt.Errorf("key file %s has no key %d that could be removed (the primary can't): see latchkey keys list", path, id)
+		}
+		return nil
+	})
+}
+
 // changeKeyFile replaces the key file as a whole, or not at all. The new file's name
 // is fixed, so that of two processes one waits its turn instead of losing a key.
 func changeKeyFile(path string, change func(*keyset.Manager) error) error {

@@ -93,6 +93,34 @@ func TestRotationSteps(t *testing.T) {
 	same(t, result, store.Rewrapped{})
 }
 
+// Who has a copy of a key that was removed can make nothing that opens.
+func TestRemovedKey(t *testing.T) {
+	w := newWorld(t)
+	first := w.primary()
+	w.connect("alice")
+	session, err := w.vault.AEAD("session").Encrypt([]byte("alice"), nil)
+	ok(t, err)
+	contains(t, store.RemoveKey(w.keyFile(), first), w.keyFile(), "the primary can't")
+	contains(t, store.RemoveKey(w.keyFile(), 1), w.keyFile(), "no key 1")
+	second := w.rotate()
+	_, err = store.Rewrap(t.Context(), w.db, w.keys(), nil)
+	ok(t, err)
+	_, err = w.vault.AEAD("session").Decrypt(session, nil)
+	ok(t, err)
+
+	ok(t, store.RemoveKey(w.keyFile(), first))
+	list, err := w.keys().List()
+	ok(t, err)
+	same(t, list, []store.Key{{ID: second, Primary: true, Status: "Enabled"}})
+	w.connect("bob") // seals
+	for _, v := range []*world{w, w.other()} {
+		if _, err := v.vault.AEAD("session").Decrypt(session, nil); err == nil {
+			t.Fatal("the removed key still opens")
+		}
+		ok(t, v.keyring("alice").Ready(t.Context(), github))
+	}
+}
+
 // What an old process has sealed with the former key, and what is sealed under a key
 // that the keyset lacks, are told apart.
 func TestRewrapLeavesWhatDoesNotOpen(t *testing.T) {

@@ -103,22 +103,36 @@ const keyCheck = "key check"
 // tieKeys stops a start with other keys than the vault was sealed with: a value
 // sealed at the first start must open.
 func tieKeys(ctx context.Context, b Backend, keys *Keys) error {
-	value, err := newKeyCheck(keys.aead)
+	opens, err := opensVault(ctx, b, keys.aead)
 	if err != nil {
 		return err
+	}
+	if !opens {
+		return keys.wrong()
+	}
+	keys.aead.tie(func(next tink.AEAD) bool {
+		opens, err := opensVault(context.Background(), b, next)
+		return err == nil && opens
+	})
+	return nil
+}
+
+// opensVault reports whether keys open the check, which they are to make where there
+// is none.
+func opensVault(ctx context.Context, b Backend, keys tink.AEAD) (bool, error) {
+	value, err := newKeyCheck(keys)
+	if err != nil {
+		return false, err
 	}
 	kept, err := b.Fix(ctx, keyCheck, value)
 	if err != nil {
-		return err
+		return false, err
 	}
 	check, err := base64.StdEncoding.DecodeString(kept)
 	if err == nil {
-		_, err = keys.aead.Decrypt(check, fields("latchkey key check v1"))
+		_, err = keys.Decrypt(check, fields("latchkey key check v1"))
 	}
-	if err != nil {
-		return keys.wrong()
-	}
-	return nil
+	return err == nil, nil
 }
 
 func newKeyCheck(keys tink.AEAD) (string, error) {

@@ -20,6 +20,7 @@ type keysCommand struct {
 	Add     keysAdd     `cmd:"" help:"Add a key. It opens, and doesn't seal yet."`
 	Promote keysPromote `cmd:"" help:"Have an added key seal from now on."`
 	Rewrap  keysRewrap  `cmd:"" help:"Have that key seal what older ones still do. Ctrl-C stops it; the next time it goes on."`
+	Remove  keysRemove  `cmd:"" help:"Forget a key that seals nothing any more."`
 }
 
 type keysAdd struct {
@@ -90,13 +91,45 @@ func rewrap(ctx context.Context, db store.Backend, keys *store.Keys, out io.Writ
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Rewrapped %d. The older keys still open backups: leave them in the keyset while there are any.\n", result.Changed)
+	fmt.Fprintf(out, "Rewrapped %d. Older keys still open sessions and backups; latchkey keys remove ends that.\n", result.Changed)
 	if result.Broken > 0 {
 		fmt.Fprintf(out, "%d don't open with any key and were left alone; whose they are is asked to connect again.\n", result.Broken)
 	}
 	if result.Missed > 0 {
 		return fmt.Errorf("%d changed in the meantime: run it again", result.Missed)
 	}
+	return nil
+}
+
+type keysRemove struct {
+	Vault vaultFlags `embed:""`
+	ID    uint32     `arg:"" help:"The key's id, as list prints it."`
+}
+
+// run removes the key unless something in the vault needs it.
+func (c *keysRemove) run(ctx context.Context, p program) error {
+	file, err := c.Vault.changeable()
+	if err != nil {
+		return err
+	}
+	db, keys, err := c.Vault.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	use, err := store.KeyUse(ctx, db, keys)
+	if err != nil {
+		return err
+	}
+	if n := use[c.ID]; n > 0 {
+		return fmt.Errorf("key %d still seals %d rows: promote another, if it is the primary, and run latchkey keys rewrap", c.ID, n)
+	}
+	if err := store.RemoveKey(file, c.ID); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, `Removed key %d from %s. Browser sessions that it sealed end; running processes forget it when they next seal something.
+Backups from before the rewrap open only with a copy of the key file from then.
+`, c.ID, file)
 	return nil
 }
 

@@ -66,6 +66,30 @@ func TestRewrapIsInterrupted(t *testing.T) {
 	}
 }
 
+// A key that something needs stays.
+func TestRemoveKey(t *testing.T) {
+	dir := vaultOf(t, 2)
+	keys, err := store.ExistingKeys(filepath.Join(dir, "keys.json"))
+	check(t, err)
+	list, err := keys.List()
+	check(t, err)
+	first := fmt.Sprint(list[0].ID)
+	addAndPromote(t, dir)
+	if _, errs, code := latchkey("keys", "remove", "--data", dir, first); code != 1 ||
+		!strings.Contains(errs, "key "+first+" still seals 3 rows") {
+		t.Fatal(errs, code)
+	}
+	if _, errs, code := latchkey("keys", "rewrap", "--data", dir); code != 0 {
+		t.Fatal(errs)
+	}
+	if out, errs, code := latchkey("keys", "remove", "--data", dir, first); code != 0 || !strings.Contains(out, "Removed key "+first) {
+		t.Fatal(out, errs, code)
+	}
+	if out, errs, code := latchkey("keys", "list", "--data", dir); code != 0 || strings.Contains(out, first) {
+		t.Fatal(out, errs, code)
+	}
+}
+
 // What rows need and the keyset lacks is shown.
 func TestLostKeysAreListed(t *testing.T) {
 	var out bytes.Buffer
