@@ -70,6 +70,19 @@ func (e *OtherIssuer) Error() string {
 		"configure the former again, or start with an empty data directory", e.Kept, e.Configured)
 }
 
+// tieIssuer stops a start under another issuer, where every grant would be
+// orphaned without a word.
+func tieIssuer(ctx context.Context, b Backend, issuer string) error {
+	kept, err := b.Fix(ctx, "issuer", issuer)
+	if err != nil {
+		return err
+	}
+	if kept != issuer {
+		return &OtherIssuer{Kept: kept, Configured: issuer}
+	}
+	return nil
+}
+
 // tie is keys for this deployment's vault: what it seals doesn't open in another one,
 // also where both have the same keys and issuer. The deployment's id is made at the
 // first start.
@@ -82,19 +95,6 @@ func tie(ctx context.Context, b Backend, keys *Keys) (tink.AEAD, error) {
 		return nil, err
 	}
 	return purposeAEAD{keys.aead, fields("latchkey deployment v1", deployment)}, nil
-}
-
-// tieIssuer stops a start under another issuer, where every grant would be
-// orphaned without a word.
-func tieIssuer(ctx context.Context, b Backend, issuer string) error {
-	kept, err := b.Fix(ctx, "issuer", issuer)
-	if err != nil {
-		return err
-	}
-	if kept != issuer {
-		return &OtherIssuer{Kept: kept, Configured: issuer}
-	}
-	return nil
 }
 
 // keyCheck is the fact that says whether keys are the right ones.
