@@ -75,9 +75,17 @@ func (k *Keys) name() string {
 	return "key file " + k.path
 }
 
+// readTries is for files that are replaced at the very moment, as rotation does.
+const readTries = 5
+
+var errReplaced = errors.New("was replaced while it was opened")
+
 // readKeys reads the file at path.
 func readKeys(path string) (*keyState, error) {
 	raw, info, err := readKeyFile(path)
+	for try := 1; try < readTries && errors.Is(err, errReplaced); try++ {
+		raw, info, err = readKeyFile(path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +123,7 @@ func readKeyFile(path string) ([]byte, fs.FileInfo, error) {
 	defer f.Close()
 	after, err := f.Stat()
 	if err != nil || !os.SameFile(before, after) {
-		return nil, nil, fmt.Errorf("key file %s was replaced while it was opened: start again", path)
+		return nil, nil, fmt.Errorf("key file %s %w: start again", path, errReplaced)
 	}
 	if err := checkKeyFile(path, after); err != nil {
 		return nil, nil, err

@@ -78,12 +78,20 @@ func (k *liveKeys) follow() *keyState {
 	if state = k.now.Load(); !state.outdated(k.path) {
 		return state // somebody else was first
 	}
-	next, err := readKeys(k.path)
-	if err != nil || k.proven == nil || !k.proven(next.aead) {
-		return state
+	for range readTries {
+		next, err := readKeys(k.path)
+		if err != nil || k.proven == nil {
+			return state
+		}
+		if k.proven(next.aead) {
+			k.now.Store(next)
+			return next
+		}
+		if !next.outdated(k.path) {
+			return state
+		} // else the next step of a rotation overtook us: look again
 	}
-	k.now.Store(next)
-	return next
+	return state
 }
 
 func (s *keyState) outdated(path string) bool {
