@@ -13,9 +13,13 @@ import (
 type Row struct {
 	Owner    identity.Digest
 	Provider string
-	// Version is one more with each write. The vault chooses where it starts, at
-	// random, so that no version comes back after a disconnect.
+	// Version is higher with each write, and goes on where it was after a
+	// disconnect, so that none comes back.
 	Version int64
+	// Mark is the highest version that this owner's grant at the provider ever
+	// had, one more once it was removed. It is kept outside the row: where the
+	// two differ, the row is an old copy. Get and List fill it in.
+	Mark    int64
 	Sealed  []byte
 	Updated time.Time // kept to the microsecond
 }
@@ -28,10 +32,15 @@ type Grants interface {
 	Get(ctx context.Context, owner identity.Digest, provider string) (Row, error)
 	// List is in the order of the providers' names.
 	List(ctx context.Context, owner identity.Digest) ([]Row, error)
-	// Put writes row where the stored version is ifVersion (0: none is stored),
-	// in one statement; else ErrConflict.
+	// Mark is the row's Mark, also where there is no row any more; 0 where there
+	// never was one.
+	Mark(ctx context.Context, owner identity.Digest, provider string) (int64, error)
+	// Put writes row where the stored version is ifVersion (0: none is stored)
+	// and the row's own is above the mark, which it then is, in one statement;
+	// else ErrConflict.
 	Put(ctx context.Context, row Row, ifVersion int64) error
-	// Delete removes the row of that version; else ErrConflict.
+	// Delete removes the row of that version and moves the mark above it, in one
+	// statement; else ErrConflict.
 	Delete(ctx context.Context, owner identity.Digest, provider string, ifVersion int64) error
 }
 
@@ -69,6 +78,26 @@ type Records interface {
 	Sweep(ctx context.Context, now time.Time) (int64, error)
 }
 
+// Sealed is a Backend's rows and records as Rewrap sees them: everybody's, and
+// nothing in them but what seals them can be changed. Methods are atomic, durable
+// when they return, and safe for concurrent use.
+type Sealed interface {
+	// Count is how many grants and records there are.
+	Count(ctx context.Context) (int64, error)
+	// Grants is the next rows after that one, in the order of owner and provider,
+	// at most limit; the zero Row starts. Mark and Updated may be left out.
+	Grants(ctx context.Context, after Row, limit int) ([]Row, error)
+	// Records is the same of what has not expired, in the order of kind and key.
+	Records(ctx context.Context, after Record, limit int) ([]Record, error)
+	// ResealGrant puts sealed in the place of row.Sealed where the stored row is
+	// of the same version and bytes; else ErrConflict. The version stays.
+	ResealGrant(ctx context.Context, row Row, sealed []byte) error
+	// ResealRecord is the same for r.Data.
+	ResealRecord(ctx context.Context, r Record, data []byte) error
+	// Refix puts next in the place of value, which Fix kept; else ErrConflict.
+	Refix(ctx context.Context, name, value, next string) error
+}
+
 // A Backend keeps rows. It never sees a plain secret. An operation ends within ten
 // seconds, with an error if need be: leases count on it. Every backend passes the
 // suite in storetest.
@@ -76,6 +105,8 @@ type Backend interface {
 	Grants() Grants
 	Records() Records
 	Audit() audit.Table
+	// Sealed is all that the vault's keys seal, for changing keys.
+	Sealed() Sealed
 	// Fix keeps value under name the first time and returns what is kept: the
 	// facts that a vault is tied to, like its issuer.
 	Fix(ctx context.Context, name, value string) (string, error)

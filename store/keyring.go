@@ -17,6 +17,7 @@ import (
 const (
 	notConnected = "not connected yet"
 	unreadable   = "the stored connection can't be read any more"
+	rolledBack   = "the stored connection is an old copy that was put back"
 	expired      = "it expired, and the provider gave no way to renew it"
 	rejected     = "the provider no longer accepts it"
 )
@@ -99,20 +100,35 @@ func (k Keyring) load(ctx context.Context, provider string) (held, error) {
 	}
 	g, err := k.open(row)
 	if err != nil {
-		return held{}, &NeedsConnect{Provider: provider, Reason: unreadable}
+		return held{}, &NeedsConnect{Provider: provider, Reason: whyNot(err)}
 	}
 	return g, nil
 }
 
+var errRolledBack = errors.New("the row is not of its highest version")
+
+// open refuses a row that isn't of the highest version there was: a newer one, or a
+// disconnect, came after it.
 func (k Keyring) open(row Row) (held, error) {
 	g, err := opened(k.vault.aead, k.who, row)
 	if err != nil {
 		return held{}, err
 	}
+	if row.Version != row.Mark {
+		return held{}, errRolledBack
+	}
 	if g.Broken == "" && g.token.Refresh.IsZero() && g.token.over(k.vault.now()) {
 		g.Broken = expired
 	}
 	return g, nil
+}
+
+// whyNot is the reason of a grant that open refused.
+func whyNot(err error) string {
+	if errors.Is(err, errRolledBack) {
+		return rolledBack
+	}
+	return unreadable
 }
 
 // over reports whether the access token has expired at that time.
@@ -147,8 +163,22 @@ func (k Keyring) Put(ctx context.Context, c Connection) (Info, error) {
 	if err := k.record(ctx, e); err != nil {
 		return Info{}, err
 	}
-	g, err := k.save(ctx, g, c.IfVersion)
+	next, err := k.nextVersion(ctx, c.Provider)
+	if err != nil {
+		return Info{}, err
+	}
+	g, err = k.saveAs(ctx, g, c.IfVersion, next)
 	return g.Info, err
+}
+
+// nextVersion is above all versions that the grant ever had. The first is random, so
+// that a vault which was made anew doesn't repeat those of the one before.
+func (k Keyring) nextVersion(ctx context.Context, provider string) (int64, error) {
+	mark, err := k.vault.backend.Grants().Mark(ctx, k.owner, provider)
+	if mark == 0 {
+		mark = rand.Int64N(1 << 52)
+	}
+	return mark + 1, err
 }
 
 // succeed checks what g replaces, and takes over what stays the same with the
@@ -176,14 +206,14 @@ func (k Keyring) succeed(ctx context.Context, g *held, version int64) error {
 	return nil
 }
 
-// save writes g in the place of version (0: of none) and wakes who waits for it.
+// save writes g in the place of version and wakes who waits for it.
 func (k Keyring) save(ctx context.Context, g held, version int64) (held, error) {
-	g.Version, g.UpdatedAt = version+1, k.vault.now().Truncate(time.Microsecond)
-	if version == 0 {
-		// A version must not come back after a disconnect: a refresh that was
-		// under way meanwhile would overwrite the new connection.
-		g.Version = 1 + rand.Int64N(1<<52)
-	}
+	return k.saveAs(ctx, g, version, version+1)
+}
+
+// saveAs writes g as version next in the place of version (0: of none).
+func (k Keyring) saveAs(ctx context.Context, g held, version, next int64) (held, error) {
+	g.Version, g.UpdatedAt = next, k.vault.now().Truncate(time.Microsecond)
 	row, err := sealed(k.vault.aead, k.who, g)
 	if err != nil {
 		return held{}, err
@@ -221,7 +251,7 @@ func (k Keyring) List(ctx context.Context) ([]Info, error) {
 func (k Keyring) info(row Row) Info {
 	g, err := k.open(row)
 	if err != nil {
-		return Info{Provider: row.Provider, UpdatedAt: row.Updated, Version: row.Version, Broken: unreadable}
+		return Info{Provider: row.Provider, UpdatedAt: row.Updated, Version: row.Version, Broken: whyNot(err)}
 	}
 	return g.Info
 }

@@ -11,74 +11,130 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
-	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
 // Keys is the key-encryption keyset (Tink, XChaCha20-Poly1305: its nonces are
-// long enough to be random for any number of values).
+// long enough to be random for any number of values). It follows its file: a running
+// process has a key as soon as the file has it.
 type Keys struct {
-	aead tink.AEAD
-	path string
-	made bool // by this process, just now
+	aead *liveKeys
+	path string // "" where they are of KeysFromText
+	made bool   // by this process, just now
 }
 
 // KeysFromFile reads the keyset at path, or makes one there with mode 0600 on
 // first start. A file that group or others can read is refused, and so is
 // anything that isn't a regular file.
 func KeysFromFile(path string) (*Keys, error) {
-	raw, err := readKeyFile(path)
-	made := false
-	if errors.Is(err, fs.ErrNotExist) {
-		if made, err = makeKeyFile(path); err == nil {
-			raw, err = readKeyFile(path)
-		}
+	keys, err := ExistingKeys(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return keys, err
+	}
+	made, err := makeKeyFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if keys, err = ExistingKeys(path); err != nil {
+		return nil, err
+	}
+	keys.made = made
+	return keys, nil
+}
+
+// ExistingKeys is KeysFromFile without making any: fs.ErrNotExist where path
+// isn't there.
+func ExistingKeys(path string) (*Keys, error) {
+	state, err := readKeys(path)
+	if err != nil {
+		return nil, err
+	}
+	return newKeys(path, state), nil
+}
+
+// KeysFromText is for a keyset that comes from the environment: text is what a key
+// file holds. Errors don't quote it.
+func KeysFromText(text string) (*Keys, error) {
+	state, err := parseKeys([]byte(text))
+	if err != nil {
+		return nil, errors.New("it is not a keyset: it must be the whole content of a key file")
+	}
+	return newKeys("", state), nil
+}
+
+func newKeys(path string, state *keyState) *Keys {
+	live := &liveKeys{path: path}
+	live.now.Store(state)
+	return &Keys{aead: live, path: path}
+}
+
+// String is where the keys are from, for errors; nothing of the keys.
+func (k *Keys) String() string {
+	if k.path == "" {
+		return "the keyset in LATCHKEY_KEYS"
+	}
+	return "key file " + k.path
+}
+
+// readTries is for files that are replaced at the very moment, as rotation does.
+const readTries = 5
+
+var errReplaced = errors.New("was replaced while it was opened")
+
+// readKeys reads the file at path.
+func readKeys(path string) (*keyState, error) {
+	raw, info, err := readKeyFile(path)
+	for try := 1; try < readTries && errors.Is(err, errReplaced); try++ {
+		raw, info, err = readKeyFile(path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	k, err := parseKeys(raw)
+	state, err := parseKeys(raw)
 	if err != nil {
 		return nil, fmt.Errorf("key file %s is damaged: restore it from a backup", path)
 	}
-	k.path, k.made = path, made
-	return k, nil
+	state.file = info
+	return state, nil
 }
 
-func parseKeys(raw []byte) (*Keys, error) {
+func parseKeys(raw []byte) (*keyState, error) {
 	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(raw)))
 	if err != nil {
 		return nil, err
 	}
-	primitive, err := aead.New(handle)
-	if err != nil {
-		return nil, err
-	}
-	return &Keys{aead: primitive}, nil
+	return newKeyState(handle)
 }
 
-func readKeyFile(path string) ([]byte, error) {
+func readKeyFile(path string) ([]byte, fs.FileInfo, error) {
 	before, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, missingKeyFile(path)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
+		return nil, nil, fmt.Errorf("key file: %w", err)
 	}
 	if err := checkKeyFile(path, before); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
+		return nil, nil, fmt.Errorf("key file: %w", err)
 	}
 	defer f.Close()
 	after, err := f.Stat()
 	if err != nil || !os.SameFile(before, after) {
-		return nil, fmt.Errorf("key file %s was replaced while it was opened: start again", path)
+		return nil, nil, fmt.Errorf("key file %s %w: start again", path, errReplaced)
 	}
 	if err := checkKeyFile(path, after); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var raw bytes.Buffer
 	_, err = raw.ReadFrom(f)
-	return raw.Bytes(), err
+	return raw.Bytes(), after, err
+}
+
+func missingKeyFile(path string) error {
+	return fmt.Errorf("key file %s: %w: put it there, or name the right one with --keys-file", path, fs.ErrNotExist)
 }
 
 func checkKeyFile(path string, info fs.FileInfo) error {
@@ -122,8 +178,13 @@ func newKeyset() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return written(handle)
+}
+
+// written is the keyset as a key file holds it.
+func written(handle *keyset.Handle) ([]byte, error) {
 	var b bytes.Buffer
-	err = insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&b))
+	err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&b))
 	return b.Bytes(), err
 }
 
@@ -165,6 +226,6 @@ func (k *Keys) wrong() error {
 		return fmt.Errorf("key file %s is missing, and this vault is sealed with it: "+
 			"restore it from a backup", k.path)
 	}
-	return fmt.Errorf("key file %s is not the one that this vault is sealed with: "+
-		"restore the right one from a backup", k.path)
+	return fmt.Errorf("%s is not the one that this vault is sealed with: "+
+		"restore the right one from a backup", k)
 }

@@ -8,9 +8,20 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// AuditSeal is what the audit record's checkpoints are made and checked with.
+// AuditSeal is what the audit record's checkpoints are made and checked with. Those of
+// a retired key stay good: entries can't be sealed anew.
 func AuditSeal(k *Keys) tink.AEAD {
-	return purposeAEAD{k.aead, fields("latchkey purpose v1", "audit checkpoint")}
+	return purposeAEAD{recordKeys{k.aead}, fields("latchkey purpose v1", "audit checkpoint")}
+}
+
+type recordKeys struct{ *liveKeys }
+
+func (k recordKeys) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
+	state := k.now.Load()
+	if !state.known[sealedBy(ciphertext)] {
+		state = k.follow()
+	}
+	return state.retired.Decrypt(ciphertext, associatedData)
 }
 
 // CheckAudit verifies the whole audit record. Where it is broken, no credential is

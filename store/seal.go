@@ -53,9 +53,8 @@ func sealed(keys tink.AEAD, who identity.Principal, g held) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	ad := grantData(who, g.Provider, g.Account.ID, g.Version)
 	dataKey := random.GetRandomBytes(32)
-	wrapped, err := keys.Encrypt(dataKey, ad)
+	wrapped, err := keys.Encrypt(dataKey, keyData(who.Digest(), g.Provider, g.Account.ID, g.Version))
 	if err != nil {
 		return Row{}, err
 	}
@@ -63,14 +62,13 @@ func sealed(keys tink.AEAD, who identity.Principal, g held) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	ciphertext, err := cipher.Encrypt(plain, ad)
+	ciphertext, err := cipher.Encrypt(plain, grantData(who, g.Provider, g.Account.ID, g.Version))
 	if err != nil {
 		return Row{}, err
 	}
-	envelope := append([]byte{sealFormat}, fields(g.Account.ID, string(wrapped))...)
 	return Row{
 		Owner: who.Digest(), Provider: g.Provider, Version: g.Version, Updated: g.UpdatedAt,
-		Sealed: append(envelope, ciphertext...),
+		Sealed: enveloped(g.Account.ID, wrapped, ciphertext),
 	}, nil
 }
 
@@ -80,8 +78,7 @@ func opened(keys tink.AEAD, who identity.Principal, row Row) (held, error) {
 	if err != nil {
 		return held{}, err
 	}
-	ad := grantData(who, row.Provider, account, row.Version)
-	dataKey, err := keys.Decrypt(wrapped, ad)
+	dataKey, err := keys.Decrypt(wrapped, keyData(who.Digest(), row.Provider, account, row.Version))
 	if err != nil {
 		return held{}, errSealed
 	}
@@ -89,7 +86,7 @@ func opened(keys tink.AEAD, who identity.Principal, row Row) (held, error) {
 	if err != nil {
 		return held{}, errSealed
 	}
-	plain, err := cipher.Decrypt(ciphertext, ad)
+	plain, err := cipher.Decrypt(ciphertext, grantData(who, row.Provider, account, row.Version))
 	if err != nil {
 		return held{}, errSealed
 	}
@@ -113,11 +110,41 @@ func (s secrets) held(row Row, account string) held {
 	}
 }
 
+// rewrapped is row.Sealed with its data key wrapped by the primary of keys; all else
+// stays. It needs nobody's name, and what the data key seals isn't opened.
+func rewrapped(keys tink.AEAD, row Row) ([]byte, error) {
+	account, wrapped, ciphertext, err := envelope(row.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	ad := keyData(row.Owner, row.Provider, account, row.Version)
+	dataKey, err := keys.Decrypt(wrapped, ad)
+	if err != nil {
+		return nil, errSealed
+	}
+	if wrapped, err = keys.Encrypt(dataKey, ad); err != nil {
+		return nil, err
+	}
+	return enveloped(account, wrapped, ciphertext), nil
+}
+
+// keyData is the associated data of a grant's wrapped data key: what names the row,
+// with the person as the row has them.
+func keyData(owner identity.Digest, provider, account string, version int64) []byte {
+	return fields("latchkey data key", strconv.Itoa(sealFormat), string(owner[:]), provider, account,
+		strconv.FormatInt(version, 10))
+}
+
 // grantData is the associated data of a grant: whatever names the row, so that a
 // swapped, relabelled or rolled-back one doesn't open.
 func grantData(who identity.Principal, provider, account string, version int64) []byte {
 	return fields("latchkey grant", strconv.Itoa(sealFormat), who.Issuer(), who.Subject(), provider,
 		account, strconv.FormatInt(version, 10))
+}
+
+func enveloped(account string, wrapped, ciphertext []byte) []byte {
+	envelope := append([]byte{sealFormat}, fields(account, string(wrapped))...)
+	return append(envelope, ciphertext...)
 }
 
 func envelope(sealed []byte) (account string, wrapped, ciphertext []byte, err error) {

@@ -46,10 +46,13 @@ func owner(w *world, subject string) identity.Digest {
 	return w.issuer.Caller(subject).Principal().Digest()
 }
 
+// put writes row as somebody does who has the file, its mark too: what is left is the
+// sealing.
 func (w *world) put(row store.Row) {
 	w.t.Helper()
 	w.sql("UPDATE grants SET sealed = ?, version = ? WHERE owner = ? AND provider = ?",
 		row.Sealed, row.Version, row.Owner[:], row.Provider)
+	w.sql("UPDATE marks SET version = ? WHERE owner = ? AND provider = ?", row.Version, row.Owner[:], row.Provider)
 }
 
 func TestRowsOpenOnlyAsWhatTheyAre(t *testing.T) {
@@ -66,7 +69,7 @@ func TestRowsOpenOnlyAsWhatTheyAre(t *testing.T) {
 			w.put(swapped)
 			needs(t, to.keyring.Ready(t.Context(), need), "can't be read")
 			if from.row.Owner == to.row.Owner && from.row.Provider == to.row.Provider {
-				continue // with its version too it is a restored backup
+				continue // with its version and mark too it is a restored backup
 			}
 			swapped.Version = from.row.Version
 			w.put(swapped)
@@ -98,6 +101,42 @@ func TestRowsOpenOnlyUnderTheirIssuer(t *testing.T) {
 	needs(t, there.keyring("alice").Ready(t.Context(), github), "can't be read")
 }
 
+// Another deployment with the same keys and the same issuer, so that the same person
+// has the same owner there, opens nothing of this one's: no row, record or session.
+func TestRowsOpenOnlyInTheirDeployment(t *testing.T) {
+	here := newWorld(t)
+	raw, err := os.ReadFile(filepath.Join(here.dir, "key"))
+	ok(t, err)
+	there := *here
+	there.dir = t.TempDir()
+	ok(t, os.WriteFile(filepath.Join(there.dir, "key"), raw, 0o600))
+	there = *there.other()
+
+	for _, p := range here.places()[1:] {
+		ok(t, there.db.Grants().Put(t.Context(), p.row, 0))
+	}
+	for _, subject := range []string{"alice", "bob"} {
+		for _, provider := range []string{"github", "google"} {
+			need := store.Need{Provider: provider}
+			ok(t, here.keyring(subject).Ready(t.Context(), need))
+			needs(t, there.keyring(subject).Ready(t.Context(), need), "can't be read")
+		}
+	}
+
+	ok(t, store.NewTable[string](here.vault, "ticket").Put(t.Context(), "a", owner(here, "alice"), 0, "value"))
+	records, err := here.db.Sealed().Records(t.Context(), store.Record{}, 9)
+	ok(t, err)
+	ok(t, there.db.Records().Put(t.Context(), records[0]))
+	_, err = store.NewTable[string](there.vault, "ticket").Get(t.Context(), "a")
+	contains(t, err, "doesn't open")
+
+	session, err := here.vault.AEAD("session").Encrypt([]byte("alice"), nil)
+	ok(t, err)
+	if _, err := there.vault.AEAD("session").Decrypt(session, nil); err == nil {
+		t.Fatal("a session of another deployment opens")
+	}
+}
+
 func TestNoByteOfARowCanChange(t *testing.T) {
 	w := newWorld(t)
 	p := w.places()[4]
@@ -105,8 +144,7 @@ func TestNoByteOfARowCanChange(t *testing.T) {
 	backend := func(sealed []byte) error {
 		row := p.row
 		row.Sealed = sealed
-		ok(t, w.db.Grants().Delete(t.Context(), row.Owner, row.Provider, row.Version))
-		ok(t, w.db.Grants().Put(t.Context(), row, 0))
+		w.put(row)
 		return p.keyring.Ready(t.Context(), need)
 	}
 	for i := range p.row.Sealed {

@@ -8,8 +8,10 @@
 //     for a verified identity.Caller, and that no method of either names a person;
 //   - an audit entry is durable before each release, and a broken audit record
 //     stops releases while disconnecting goes on;
-//   - a row opens only as what it was sealed as: person, provider, account and
-//     version are associated data of the encryption;
+//   - a row opens only as what it was sealed as: deployment, person, provider,
+//     account and version are associated data of the encryption; and only while no
+//     later version and no disconnect came after it;
+//   - keys are changed while processes with the old and the new keyset serve;
 //   - every write is a compare-and-swap on the row's version, and what was
 //     acknowledged is durable;
 //   - a refresh is done once for all who wait, in all processes on one database,

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -62,12 +63,13 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if err := tieIssuer(ctx, cfg.Backend, cfg.Issuer); err != nil {
 		return nil, err
 	}
-	if err := tieKeys(ctx, cfg.Backend, cfg.Keys); err != nil {
+	aead, err := tie(ctx, cfg.Backend, cfg.Keys)
+	if err != nil {
 		return nil, err
 	}
 	v := &Vault{
 		backend: cfg.Backend, exchange: cfg.Exchange, issuer: cfg.Issuer,
-		aead: cfg.Keys.aead, log: cfg.Log, now: cfg.Now, closing: make(chan struct{}),
+		aead: aead, log: cfg.Log, now: cfg.Now, closing: make(chan struct{}),
 	}
 	v.audit = audit.NewLog(audit.Config{
 		Table: cfg.Backend.Audit(), Seal: AuditSeal(cfg.Keys), Now: cfg.Now, Report: v.report,
@@ -98,26 +100,61 @@ func tieIssuer(ctx context.Context, b Backend, issuer string) error {
 	return nil
 }
 
+// tie is keys for this deployment's vault: what it seals doesn't open in another one,
+// also where both have the same keys and issuer. The deployment's id is made at the
+// first start.
+func tie(ctx context.Context, b Backend, keys *Keys) (tink.AEAD, error) {
+	if err := tieKeys(ctx, b, keys); err != nil {
+		return nil, err
+	}
+	deployment, err := b.Fix(ctx, "deployment", rand.Text())
+	if err != nil {
+		return nil, err
+	}
+	return purposeAEAD{keys.aead, fields("latchkey deployment v1", deployment)}, nil
+}
+
+// keyCheck is the fact that says whether keys are the right ones.
+const keyCheck = "key check"
+
 // tieKeys stops a start with other keys than the vault was sealed with: a value
 // sealed at the first start must open.
 func tieKeys(ctx context.Context, b Backend, keys *Keys) error {
-	ad := fields("latchkey key check v1")
-	sealed, err := keys.aead.Encrypt([]byte("latchkey"), ad)
+	opens, err := opensVault(ctx, b, keys.aead)
 	if err != nil {
 		return err
 	}
-	kept, err := b.Fix(ctx, "key check", base64.StdEncoding.EncodeToString(sealed))
+	if !opens {
+		return keys.wrong()
+	}
+	keys.aead.tie(func(next tink.AEAD) bool {
+		opens, err := opensVault(context.Background(), b, next)
+		return err == nil && opens
+	})
+	return nil
+}
+
+// opensVault reports whether keys open the check, which they are to make where there
+// is none.
+func opensVault(ctx context.Context, b Backend, keys tink.AEAD) (bool, error) {
+	value, err := newKeyCheck(keys)
 	if err != nil {
-		return err
+		return false, err
+	}
+	kept, err := b.Fix(ctx, keyCheck, value)
+	if err != nil {
+		return false, err
 	}
 	check, err := base64.StdEncoding.DecodeString(kept)
 	if err == nil {
-		_, err = keys.aead.Decrypt(check, ad)
+		_, err = keys.Decrypt(check, fields("latchkey key check v1"))
 	}
-	if err != nil {
-		return keys.wrong()
-	}
-	return nil
+	return err == nil, nil
+}
+
+func newKeyCheck(keys tink.AEAD) (string, error) {
+	sealed, err := keys.Encrypt([]byte("latchkey"), fields("latchkey key check v1"))
+	return base64.StdEncoding.EncodeToString(sealed), err
 }
 
 // Keyring is c's own. ErrNobody on the zero Caller, and on one of another issuer.

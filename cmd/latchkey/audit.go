@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
@@ -25,55 +23,17 @@ type auditCommand struct {
 	Reseal auditResealCommand `cmd:"" help:"Go on after a break that you have looked into: open a new segment that names it."`
 }
 
-// dataPlace says where a vault is that is looked at from the outside.
-type dataPlace struct {
-	Data string `placeholder:"DIR" env:"LATCHKEY_DATA" help:"The vault's directory; ~/.local/state/latchkey/serve unless set."`
-}
-
-// find fills in what was left out. The directory is never made here.
-func (p *dataPlace) find() (err error) {
-	if p.Data == "" {
-		if p.Data, err = stateDir("serve"); err != nil {
-			return err
-		}
-	}
-	if _, err := os.Stat(filepath.Join(p.Data, sqlite.File)); err != nil {
-		return fmt.Errorf("no vault in %s: name its directory with --data", p.Data)
-	}
-	return nil
-}
-
-// keyPlace says where its keys are.
-type keyPlace struct {
-	KeyFile string `placeholder:"FILE" env:"LATCHKEY_KEY_FILE" help:"The vault's keys; keys.json in the data directory unless set."`
-}
-
-// keys reads the keys of the vault in data. They are never made here.
-func (p *keyPlace) keys(data string) (*store.Keys, error) {
-	if p.KeyFile == "" {
-		p.KeyFile = filepath.Join(data, "keys.json")
-	}
-	if _, err := os.Stat(p.KeyFile); err != nil {
-		return nil, fmt.Errorf("no key file %s: name it with --key-file", p.KeyFile)
-	}
-	return store.KeysFromFile(p.KeyFile)
-}
-
 type auditVerifyCommand struct {
-	Place dataPlace `embed:""`
-	Keys  keyPlace  `embed:""`
+	Vault vaultFlags `embed:""`
 }
 
 // run checks the record, beside a server that appends to it or without one.
 func (c *auditVerifyCommand) run(ctx context.Context, p program) error {
-	if err := c.Place.find(); err != nil {
-		return err
-	}
-	keys, err := c.Keys.keys(c.Place.Data)
+	data, keys, err := c.Vault.find()
 	if err != nil {
 		return err
 	}
-	db, err := sqlite.OpenReadOnly(ctx, c.Place.Data)
+	db, err := sqlite.OpenReadOnly(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -87,26 +47,26 @@ func (c *auditVerifyCommand) run(ctx context.Context, p program) error {
 	}
 	fmt.Fprintf(p.stdout, "%d entries with %d checkpoints in %d chains\n", report.Entries, report.Checkpoints, report.Chains)
 	fmt.Fprintf(p.stdout, "end %s/%d %x\n", report.Last.Chain, report.Last.Seq, report.Last.Hash)
-	return c.verdict(report)
+	return verdict(report, data, keys)
 }
 
-func (c *auditVerifyCommand) verdict(report audit.Report) error {
+func verdict(report audit.Report, data string, keys *store.Keys) error {
 	f, bad := report.Bad()
 	switch {
 	case !bad:
 		return nil
 	case report.Checkpoints == 0:
-		return fmt.Errorf("no checkpoint was made with %s: either it is not this vault's key file, "+
-			"or the record is forged from its first entry (%s) on", c.Keys.KeyFile, f.At)
+		return fmt.Errorf("no checkpoint was made with %s: either it is not this vault's, "+
+			"or the record is forged from its first entry (%s) on", keys, f.At)
 	}
 	return fmt.Errorf("the audit record is wrong, first at entry %s (%s): keep a copy of %s, find out who can write to it, "+
-		"and then run \"latchkey audit reseal\"", f.At, f.Why, c.Place.Data)
+		"and then run \"latchkey audit reseal\"", f.At, f.Why, data)
 }
 
 type auditTailCommand struct {
-	Place  dataPlace `embed:""`
-	Lines  int       `short:"n" default:"20" help:"How many entries."`
-	Follow bool      `help:"Go on with the entries that come, until Ctrl-C."`
+	Data   text `placeholder:"DIR" env:"LATCHKEY_DATA" help:"The vault's directory; ~/.local/state/latchkey/serve unless set."`
+	Lines  int  `short:"n" default:"20" help:"How many entries."`
+	Follow bool `help:"Go on with the entries that come, until Ctrl-C."`
 }
 
 // run prints entries. Which are in the record is all that it says: whether they
@@ -115,10 +75,14 @@ func (c *auditTailCommand) run(ctx context.Context, p program) error {
 	if c.Lines < 0 {
 		return usageError{errors.New("--lines: give a number from 0 up")}
 	}
-	if err := c.Place.find(); err != nil {
+	data, _, err := vaultFlags{Data: c.Data}.check()
+	if err != nil {
 		return err
 	}
-	db, err := sqlite.OpenReadOnly(ctx, c.Place.Data)
+	if !sqlite.Exists(data) {
+		return noVault(data)
+	}
+	db, err := sqlite.OpenReadOnly(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -174,26 +138,22 @@ func (p program) printEntries(rows []audit.Row) error {
 }
 
 type auditResealCommand struct {
-	Place dataPlace `embed:""`
-	Keys  keyPlace  `embed:""`
+	Vault vaultFlags `embed:""`
 }
 
 // run needs the data to itself: a process that appends meanwhile would write on
 // into the segment that ends here.
 func (c *auditResealCommand) run(ctx context.Context, p program) error {
-	if err := c.Place.find(); err != nil {
-		return err
-	}
-	keys, err := c.Keys.keys(c.Place.Data)
+	data, keys, err := c.Vault.find()
 	if err != nil {
 		return err
 	}
-	lock, err := lockData(c.Place.Data)
+	lock, err := lockData(data)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	db, err := sqlite.Open(ctx, c.Place.Data, time.Now)
+	db, err := sqlite.Open(ctx, data, time.Now)
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func forge(t *testing.T, dir string) audit.Ref {
 func TestAuditCommands(t *testing.T) {
 	dir := recordedVault(t, "a <reason>")
 	t.Setenv("LATCHKEY_DATA", dir)
-	t.Setenv("LATCHKEY_KEY_FILE", filepath.Join(dir, "key"))
+	t.Setenv("LATCHKEY_KEYS_FILE", filepath.Join(dir, "key"))
 	run := func(code int, args ...string) (stdout, stderr string) {
 		t.Helper()
 		stdout, stderr, got := latchkey(append([]string{"audit"}, args...)...)
@@ -102,13 +102,13 @@ func TestAuditWithOtherKeys(t *testing.T) {
 	if _, err := store.KeysFromFile(other); err != nil {
 		t.Fatal(err)
 	}
-	for command, says := range map[string]string{"verify": "not this vault's key file", "reseal": "is not the one"} {
-		_, stderr, code := latchkey("audit", command, "--data", dir, "--key-file", other)
+	for command, says := range map[string]string{"verify": "not this vault's", "reseal": "is not the one"} {
+		_, stderr, code := latchkey("audit", command, "--data", dir, "--keys-file", other)
 		if code != 1 || !strings.Contains(stderr, says) {
 			t.Errorf("%s: exit code %d, stderr %q", command, code, stderr)
 		}
 	}
-	if _, stderr, code := latchkey("audit", "verify", "--data", dir, "--key-file", filepath.Join(dir, "key")); code != 0 {
+	if _, stderr, code := latchkey("audit", "verify", "--data", dir, "--keys-file", filepath.Join(dir, "key")); code != 0 {
 		t.Fatalf("stderr %q", stderr)
 	}
 }

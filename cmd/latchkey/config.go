@@ -17,6 +17,9 @@ type commandLine struct {
 	Demo    demoCommand    `cmd:"" help:"Try Latchkey: made-up people and accounts, on this computer only."`
 	Serve   serveCommand   `cmd:"" help:"Serve people and their real accounts."`
 	Audit   auditCommand   `cmd:"" help:"Check or read the record of what was released."`
+	Keys    keysCommand    `cmd:"" help:"Change the vault's keys while it serves."`
+	Backup  backupCommand  `cmd:"" help:"Write the vault, which may be in use, to a file. The keys are not in it."`
+	Restore restoreCommand `cmd:"" help:"Make a vault of such a file."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -41,6 +41,11 @@ func TestScripts(t *testing.T) {
 			"demo":  demoDoes,
 			"alice": personDoes("alice"),
 			"bob":   personDoes("bob"),
+			// "promote FILE" promotes the key that FILE, the output of "keys add", names.
+			"promote": func(ts *testscript.TestScript, _ bool, args []string) {
+				id := regexp.MustCompile(`promote (\d+)`).FindStringSubmatch(ts.ReadFile(args[0]))[1]
+				ts.Check(ts.Exec("latchkey", "keys", "promote", "--data", "data", id))
+			},
 		},
 	})
 }

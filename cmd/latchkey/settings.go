@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/latchkey-mcp/latchkey/oauthflow"
 	"github.com/latchkey-mcp/latchkey/oauthflow/authserver"
 )
@@ -17,12 +15,10 @@ import (
 // serveCommand is the settings of "latchkey serve". Every flag --a-b is also
 // LATCHKEY_A_B in the environment and a-b in the settings file.
 type serveCommand struct {
-	Config kong.ConfigFlag `placeholder:"FILE" help:"A YAML file of settings. Flags and the environment win over it."`
+	Vault vaultFlags `embed:""`
 
 	Listen    text `default:"127.0.0.1:8420" env:"LATCHKEY_LISTEN" help:"Address to listen on."`
 	PublicURL text `name:"public-url" placeholder:"URL" env:"LATCHKEY_PUBLIC_URL" help:"Our origin as people and clients see it: https, or http on loopback."`
-	Data      text `placeholder:"DIR" env:"LATCHKEY_DATA" help:"Where the vault is kept; ~/.local/state/latchkey/serve unless set."`
-	KeyFile   text `placeholder:"FILE" env:"LATCHKEY_KEY_FILE" help:"The vault's keys, made on first start; keys.json in the data directory unless set."`
 
 	Issuer         text        `placeholder:"URL" env:"LATCHKEY_ISSUER" group:"people" help:"Your authorization server. Our pages' redirect URI is PUBLIC-URL/signin/callback."`
 	IssuerClient   clientFlags `embed:"" prefix:"issuer-client-" envprefix:"LATCHKEY_ISSUER_CLIENT_" group:"people"`
@@ -61,8 +57,9 @@ func (c *serveCommand) settings() (config, error) {
 	var m mistakes
 	cfg := config{
 		Public:        c.publicURL(&m),
-		Data:          c.data(&m),
-		KeyFile:       string(c.KeyFile),
+		Data:          c.Vault.data(&m),
+		KeysFile:      string(c.Vault.KeysFile),
+		Keys:          c.Vault.keys(&m),
 		AcceptJWTType: c.SkipTypeCheck.on("skip-access-token-type-check", &m),
 	}
 	if _, _, err := splitAddress(string(c.Listen)); err != nil {
@@ -98,17 +95,6 @@ func (c *serveCommand) publicURL(m *mistakes) string {
 		host = strings.TrimSuffix(host, ":"+u.Port())
 	}
 	return u.Scheme + "://" + host
-}
-
-func (c *serveCommand) data(m *mistakes) string {
-	if c.Data != "" {
-		return string(c.Data)
-	}
-	dir, err := stateDir("serve")
-	if err != nil {
-		m.add("data", "%v", err)
-	}
-	return dir
 }
 
 // signIn fills in where people sign in: exactly one of the two ways.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/mcpserver"
@@ -22,9 +21,10 @@ import (
 
 // config is what a command line boils down to.
 type config struct {
-	Public  string // our origin
-	Data    string // directory
-	KeyFile string // "" means keys.json in Data
+	Public   string // our origin
+	Data     string // directory
+	Keys     string // the keyset itself; else it is in
+	KeysFile string // "" means keys.json in Data
 
 	// Where people sign in; exactly one is set.
 	People   []string // made up: demo only
@@ -104,7 +104,7 @@ func newProviders(cfg config) (*oauthflow.Providers, error) {
 
 // openVault opens the vault in cfg.Data, which the caller has locked.
 func openVault(ctx context.Context, cfg config, providers *oauthflow.Providers) (*store.Vault, error) {
-	keys, err := store.KeysFromFile(cfg.keyFile())
+	keys, err := cfg.keyset()
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +122,13 @@ func openVault(ctx context.Context, cfg config, providers *oauthflow.Providers) 
 	return vault, nil
 }
 
-func (c config) keyFile() string {
-	if c.KeyFile != "" {
-		return c.KeyFile
+// keyset is the vault's keys, made on first start unless they come from the
+// environment.
+func (c config) keyset() (*store.Keys, error) {
+	if c.Keys != "" {
+		return store.KeysFromText(c.Keys)
 	}
-	return filepath.Join(c.Data, "keys.json")
+	return store.KeysFromFile(keysFile(c.KeysFile, c.Data))
 }
 
 // issuer is where access tokens come from: our own origin unless it is external.

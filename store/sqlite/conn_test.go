@@ -3,7 +3,9 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -210,5 +212,17 @@ func TestDeletedIsOverwritten(t *testing.T) {
 	}
 	if strings.Contains(string(raw), marker) {
 		t.Fatal("what was deleted is still in the file")
+	}
+}
+
+// Nothing is overwritten that comes up while a new file is being written.
+func TestNewFileOverwritesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	err := newFile(path, func(string) error { return os.WriteFile(path, []byte("theirs"), 0o600) })
+	if !errors.Is(err, fs.ErrExist) {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "theirs" {
+		t.Fatal(string(text), err)
 	}
 }

@@ -156,6 +156,9 @@ func (db *DB) Records() store.Records { return records{db} }
 // Audit is where the audit record is kept.
 func (db *DB) Audit() audit.Table { return auditTable{db} }
 
+// Sealed is all that the vault's keys seal.
+func (db *DB) Sealed() store.Sealed { return sealed{db} }
+
 // Fix keeps value under name the first time and returns what is kept.
 func (db *DB) Fix(ctx context.Context, name, value string) (string, error) {
 	var kept string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
@@ -11,13 +12,15 @@ import (
 )
 
 type statements struct {
-	getGrant, listGrants, addGrant, swapGrant, deleteGrant *sql.Stmt
+	getGrant, listGrants, addGrant, swapGrant, deleteGrant, markGrant *sql.Stmt
 
 	addRecord, getRecord, listRecords, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
 
 	addHead, moveHead, addEntry, heads, entries, ownEntries *sql.Stmt
 
 	fix *sql.Stmt
+
+	countSealed, scanGrants, scanRecords, resealGrant, resealRecord, refix *sql.Stmt
 }
 
 // A prepared is a statement, and the pool that runs it.
@@ -30,12 +33,20 @@ type prepared struct {
 func (db *DB) prepare(ctx context.Context) error {
 	s := &db.stmt
 	for _, p := range append(db.auditStatements(), []prepared{
-		{&s.getGrant, db.reader, `SELECT version, sealed, updated FROM grants WHERE owner = ? AND provider = ?`},
-		{&s.listGrants, db.reader, `SELECT provider, version, sealed, updated FROM grants WHERE owner = ? ORDER BY provider`},
+		{&s.getGrant, db.reader, `SELECT grants.version, coalesce(marks.version, 0), sealed, updated
+			FROM grants LEFT JOIN marks USING (owner, provider) WHERE owner = ? AND provider = ?`},
+		{&s.listGrants, db.reader, `SELECT provider, grants.version, coalesce(marks.version, 0), sealed, updated
+			FROM grants LEFT JOIN marks USING (owner, provider) WHERE owner = ? ORDER BY provider`},
+		// Nothing is written at or below the mark, which each write moves up (see
+		// the migration).
 		{&s.addGrant, db.writer, `INSERT INTO grants (owner, provider, version, sealed, updated)
-			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
-		{&s.swapGrant, db.writer, `UPDATE grants SET version = ?, sealed = ?, updated = ?
-			WHERE owner = ? AND provider = ? AND version = ?`},
+			SELECT ?1, ?2, ?3, ?4, ?5
+			WHERE NOT EXISTS (SELECT 1 FROM marks WHERE owner = ?1 AND provider = ?2 AND version >= ?3)
+			ON CONFLICT DO NOTHING`},
+		{&s.swapGrant, db.writer, `UPDATE grants SET version = ?1, sealed = ?2, updated = ?3
+			WHERE owner = ?4 AND provider = ?5 AND version = ?6
+			AND NOT EXISTS (SELECT 1 FROM marks WHERE owner = ?4 AND provider = ?5 AND version >= ?1)`},
+		{&s.markGrant, db.reader, `SELECT version FROM marks WHERE owner = ? AND provider = ?`},
 		{&s.deleteGrant, db.writer, `DELETE FROM grants WHERE owner = ? AND provider = ? AND version = ?`},
 
 		// What expired is not found, and so doesn't stand in the way either.
@@ -59,6 +70,18 @@ func (db *DB) prepare(ctx context.Context) error {
 		// An update to the same value makes RETURNING give the row that is there.
 		{&s.fix, db.writer, `INSERT INTO facts (name, value) VALUES (?, ?)
 			ON CONFLICT (name) DO UPDATE SET value = facts.value RETURNING value`},
+
+		{&s.countSealed, db.reader, `SELECT (SELECT count(*) FROM grants) +
+			(SELECT count(*) FROM records WHERE expires = 0 OR expires > ?)`},
+		{&s.scanGrants, db.reader, `SELECT owner, provider, version, sealed FROM grants
+			WHERE (owner, provider) > (?, ?) ORDER BY owner, provider LIMIT ?`},
+		{&s.scanRecords, db.reader, `SELECT kind, key, owner, expires, version, data FROM records
+			WHERE (kind, key) > (?, ?) AND (expires = 0 OR expires > ?) ORDER BY kind, key LIMIT ?`},
+		{&s.resealGrant, db.writer, `UPDATE grants SET sealed = ?
+			WHERE owner = ? AND provider = ? AND version = ? AND sealed = ?`},
+		{&s.resealRecord, db.writer, `UPDATE records SET data = ?
+			WHERE kind = ? AND key = ? AND version = ? AND data = ?`},
+		{&s.refix, db.writer, `UPDATE facts SET value = ? WHERE name = ? AND value = ?`},
 	}...) {
 		if p.on == nil {
 			continue // opened for reading only
@@ -76,7 +99,7 @@ type grants struct{ db *DB }
 func (g grants) Get(ctx context.Context, owner identity.Digest, provider string) (store.Row, error) {
 	row := store.Row{Owner: owner, Provider: provider}
 	var updated int64
-	err := g.db.one(ctx, g.db.stmt.getGrant, []any{owner[:], provider}, &row.Version, &row.Sealed, &updated)
+	err := g.db.one(ctx, g.db.stmt.getGrant, []any{owner[:], provider}, &row.Version, &row.Mark, &row.Sealed, &updated)
 	if err != nil {
 		return store.Row{}, err
 	}
@@ -89,7 +112,7 @@ func (g grants) List(ctx context.Context, owner identity.Digest) ([]store.Row, e
 	err := g.db.query(ctx, g.db.stmt.listGrants, []any{owner[:]}, func(rows *sql.Rows) error {
 		row := store.Row{Owner: owner}
 		var updated int64
-		if err := rows.Scan(&row.Provider, &row.Version, &row.Sealed, &updated); err != nil {
+		if err := rows.Scan(&row.Provider, &row.Version, &row.Mark, &row.Sealed, &updated); err != nil {
 			return err
 		}
 		row.Updated = moment(updated)
@@ -110,6 +133,15 @@ func (g grants) Put(ctx context.Context, row store.Row, ifVersion int64) error {
 
 func (g grants) Delete(ctx context.Context, owner identity.Digest, provider string, ifVersion int64) error {
 	return swapped(g.db.exec(ctx, g.db.stmt.deleteGrant, owner[:], provider, ifVersion))
+}
+
+func (g grants) Mark(ctx context.Context, owner identity.Digest, provider string) (int64, error) {
+	var mark int64
+	err := g.db.one(ctx, g.db.stmt.markGrant, []any{owner[:], provider}, &mark)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	return mark, err
 }
 
 type records struct{ db *DB }

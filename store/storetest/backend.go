@@ -29,6 +29,9 @@ func TestBackend(t *testing.T, open func(t *testing.T, now func() time.Time) sto
 	for name, test := range map[string]func(*testing.T, bench){
 		"grants":                    testGrants,
 		"grants are kept apart":     testGrantsApart,
+		"marks":                     testMarks,
+		"everything sealed":         testSealed,
+		"resealing":                 testReseal,
 		"one writer wins a version": testGrantRace,
 		"records":                   testRecords,
 		"record expiry":             testExpiry,
@@ -85,7 +88,7 @@ func same(t *testing.T, got, want any) {
 
 func (b bench) row(owner identity.Digest, provider string, version int64) store.Row {
 	return store.Row{
-		Owner: owner, Provider: provider, Version: version, Updated: b.clock.Now().Add(1500 * time.Microsecond),
+		Owner: owner, Provider: provider, Version: version, Mark: version, Updated: b.clock.Now().Add(1500 * time.Microsecond),
 		Sealed: []byte{0, 255, byte(version)},
 	}
 }
@@ -116,7 +119,9 @@ func testGrants(t *testing.T, b bench) {
 	_, err = g.Get(ctx, alice, "github")
 	is(t, err, store.ErrNotFound)
 	is(t, g.Delete(ctx, alice, "github", 71), store.ErrConflict)
-	ok(t, g.Put(ctx, first, 0))
+	is(t, g.Put(ctx, first, 0), store.ErrConflict)
+	is(t, g.Put(ctx, b.row(alice, "github", 72), 0), store.ErrConflict)
+	ok(t, g.Put(ctx, b.row(alice, "github", 73), 0))
 }
 
 func testGrantsApart(t *testing.T, b bench) {

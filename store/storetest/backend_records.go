@@ -189,7 +189,7 @@ func testCancelled(t *testing.T, b bench) {
 	cancel()
 	row, r := b.row(alice, "github", 3), b.record("code", 1, alice, time.Minute)
 	ok(t, b.Grants().Put(ctx, row, 0))
-	row.Version = 4
+	row.Version, row.Mark = 4, 4
 	ok(t, b.Grants().Put(ctx, row, 3))
 	kept, err := b.Grants().Get(ctx, alice, "github")
 	ok(t, err)
@@ -222,7 +222,7 @@ func testCancelledMidway(t *testing.T, b bench) {
 			time.Sleep(time.Duration(version) * 5 * time.Microsecond) // spreads the moments; nothing depends on it
 			cancel()
 		})
-		row.Version = version + 1
+		row.Version, row.Mark = version+1, version+1
 		err := b.Grants().Put(ctx, row, version)
 		canceller.Wait()
 		ok(t, err)
