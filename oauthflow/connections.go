@@ -15,6 +15,7 @@ type card struct {
 	Account     string
 	Since       string // a day, as "23 November 2026"
 	Broken      string
+	Restored    bool // the provider may have ended it since a backup
 	Scopes      []scopeView
 	Tools       []toolView
 }
@@ -64,7 +65,7 @@ func cardOf(info store.Info, p Provider) card {
 	}
 	return card{
 		Connected: true, Account: info.Account.Label, Since: info.ConnectedAt.Format("2 January 2006"),
-		Broken: info.Broken, Scopes: p.inWords(info.Scopes, nil),
+		Broken: info.Broken, Restored: info.Restored, Scopes: p.inWords(info.Scopes, nil),
 	}
 }
 

@@ -120,6 +120,7 @@ func (k Keyring) open(row Row) (held, error) {
 	if g.Broken == "" && g.token.Refresh.IsZero() && g.token.over(k.vault.now()) {
 		g.Broken = expired
 	}
+	g.Restored = g.Broken == "" && !g.token.Refresh.IsZero() && g.UpdatedAt.Before(k.vault.restored)
 	return g, nil
 }
 

@@ -23,6 +23,9 @@ const (
 // token only because an earlier answer of its own was lost.
 const cutShort = "; an earlier renewal was cut short, which may be why"
 
+// outOfDate does so where the token came out of a backup.
+const outOfDate = "; this server was restored from a backup, and the access was perhaps renewed in the meantime"
+
 // stale reports whether g must be refreshed before it is released for call.
 func (k Keyring) stale(g held, call Call) bool {
 	if call.Rejected != 0 && call.Rejected == g.Version {
@@ -191,6 +194,9 @@ func (k Keyring) refused(ctx context.Context, lease *holding, g held, err error)
 	reason := dead.Reason
 	if lease.item.Value.Unsure {
 		reason += cutShort
+	}
+	if g.Restored {
+		reason += outOfDate
 	}
 	saved, err := k.giveUp(ctx, g, reason)
 	if err == nil {

@@ -85,6 +85,22 @@ func KeyUse(ctx context.Context, b Backend, keys *Keys) (map[uint32]int64, error
 	return use, err
 }
 
+// CountGrants is how many grants there are at each provider.
+func CountGrants(ctx context.Context, b Backend) (map[string]int64, error) {
+	count := map[string]int64{}
+	var after Row
+	for {
+		rows, err := b.Sealed().Grants(ctx, after, rewrapPage)
+		if err != nil || len(rows) == 0 {
+			return count, err
+		}
+		for _, row := range rows {
+			count[row.Provider]++
+		}
+		after = rows[len(rows)-1]
+	}
+}
+
 // each calls visit for everything that keys seal, with the key's id and what seals it
 // anew, until ctx ends. The fact that keys are checked with comes last: by then they
 // have proved themselves.

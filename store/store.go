@@ -60,6 +60,9 @@ type Info struct {
 	// Broken is why the grant can't be used any more and must be connected
 	// again; "" while it can.
 	Broken string
+	// Restored says that the grant is as a backup had it: its provider may have
+	// renewed or ended it since, and may refuse it now.
+	Restored bool
 }
 
 // A Grant is one released credential: an access token that lives.

@@ -36,6 +36,7 @@ type Vault struct {
 	backend  Backend
 	exchange Exchange
 	issuer   string
+	restored time.Time // from a backup; zero where it never was
 	aead     tink.AEAD
 	audit    *audit.Log
 	log      *slog.Logger
@@ -67,9 +68,13 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
+	restored, err := lastRestored(ctx, cfg.Backend)
+	if err != nil {
+		return nil, err
+	}
 	v := &Vault{
 		backend: cfg.Backend, exchange: cfg.Exchange, issuer: cfg.Issuer,
-		aead: aead, log: cfg.Log, now: cfg.Now, closing: make(chan struct{}),
+		restored: restored, aead: aead, log: cfg.Log, now: cfg.Now, closing: make(chan struct{}),
 	}
 	v.audit = audit.NewLog(audit.Config{
 		Table: cfg.Backend.Audit(), Seal: AuditSeal(cfg.Keys), Now: cfg.Now, Report: v.report,
@@ -112,6 +117,18 @@ func tie(ctx context.Context, b Backend, keys *Keys) (tink.AEAD, error) {
 		return nil, err
 	}
 	return purposeAEAD{keys.aead, fields("latchkey deployment v1", deployment)}, nil
+}
+
+// RestoredFact is the fact in which a backend keeps when it was last restored from a
+// backup (RFC 3339); "" where it never was.
+const RestoredFact = "restored"
+
+func lastRestored(ctx context.Context, b Backend) (time.Time, error) {
+	kept, err := b.Fix(ctx, RestoredFact, "")
+	if err != nil || kept == "" {
+		return time.Time{}, err
+	}
+	return time.Parse(time.RFC3339, kept)
 }
 
 // keyCheck is the fact that says whether keys are the right ones.

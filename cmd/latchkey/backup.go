@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
 	"github.com/latchkey-mcp/latchkey/store/sqlite"
@@ -60,15 +63,35 @@ func (c *restoreCommand) run(ctx context.Context, p program) error {
 	}
 	defer lock.Close()
 	fmt.Fprintf(p.stdout, "Checking %s and copying it to %s …\n", c.File, data)
-	if err := sqlite.Restore(ctx, data, c.File); errors.Is(err, context.Canceled) {
+	if err := sqlite.Restore(ctx, data, c.File, time.Now()); errors.Is(err, context.Canceled) {
 		return errors.New("stopped: nothing was restored")
 	} else if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, `Restored. The keys are not in a backup: %s
-What providers renewed since the backup was made they may refuse now: whose it is is then asked to connect
-again. What was disconnected since is connected again, where the provider didn't revoke it.
-`, c.keyAdvice(ctx, data, file))
+	fmt.Fprintf(p.stdout, "Restored. The keys are not in a backup: %s\n", c.keyAdvice(ctx, data, file))
+	return c.warn(ctx, p, data)
+}
+
+// warn says which connections may be of no use any more. Whose they are is for the
+// connections page to tell them: nobody else can open a grant.
+func (c *restoreCommand) warn(ctx context.Context, p program, data string) error {
+	db, err := sqlite.Open(ctx, data, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	count, err := store.CountGrants(ctx, db)
+	if err != nil || len(count) == 0 {
+		return err
+	}
+	fmt.Fprintln(p.stdout, "May have been renewed or ended since the backup was made:")
+	for _, provider := range slices.Sorted(maps.Keys(count)) {
+		fmt.Fprintf(p.stdout, "  %s: connections of %d\n", provider, count[provider])
+	}
+	fmt.Fprint(p.stdout, `They are used as long as the provider accepts them. Whose it refuses is asked to connect again, and their
+connections page says so from now on. What was disconnected since the backup is connected again, where the
+provider didn't revoke it.
+`)
 	return nil
 }
 

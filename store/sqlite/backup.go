@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/latchkey-mcp/latchkey/store"
 	"github.com/pressly/goose/v3"
 )
 
@@ -48,8 +50,9 @@ func Backup(ctx context.Context, dir, file string) error {
 
 // Restore puts a backup where a database of this program will be looked for. The
 // caller has dir's lock. It refuses where there is a database or a part of one, and
-// what is damaged or no vault; then dir is as it was.
-func Restore(ctx context.Context, dir, file string) error {
+// what is damaged or no vault; then dir is as it was. The vault will know that it was
+// restored, at now.
+func Restore(ctx context.Context, dir, file string, now time.Time) error {
 	path := filepath.Join(dir, File)
 	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
 		if _, err := os.Lstat(name); err == nil {
@@ -63,8 +66,19 @@ func Restore(ctx context.Context, dir, file string) error {
 		if err := check(ctx, temp); err != nil {
 			return fmt.Errorf("backup %s: %w: nothing was restored; try an older one", file, err)
 		}
-		return nil
+		return stamp(ctx, temp, now)
 	})
+}
+
+// stamp notes in the file at path that it was restored.
+func stamp(ctx context.Context, path string, now time.Time) error {
+	db, err := pool(path, existing, 1)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `INSERT INTO facts (name, value) VALUES (?, ?)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, store.RestoredFact, now.UTC().Format(time.RFC3339))
+	return errors.Join(err, db.Close())
 }
 
 // newFile has fill write a file beside path, flushes it and gives it its name. It

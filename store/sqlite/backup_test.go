@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/latchkey-mcp/latchkey/store"
@@ -91,7 +92,7 @@ func TestBackupWhileWriting(t *testing.T) {
 		if err := os.Mkdir(again, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := sqlite.Restore(t.Context(), again, file); err != nil {
+		if err := sqlite.Restore(t.Context(), again, file, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if info, err := os.Stat(filepath.Join(again, sqlite.File)); err != nil || info.Mode() != 0o600 {
@@ -124,7 +125,7 @@ func TestBackupPaths(t *testing.T) {
 			t.Fatal(err)
 		}
 		to := t.TempDir()
-		if err := sqlite.Restore(t.Context(), to, file); err != nil || !sqlite.Exists(to) {
+		if err := sqlite.Restore(t.Context(), to, file, time.Now()); err != nil || !sqlite.Exists(to) {
 			t.Fatal(err)
 		}
 	}
@@ -194,7 +195,7 @@ func TestRestoreRefuses(t *testing.T) {
 		if err := os.WriteFile(file, test.content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		wants(t, sqlite.Restore(t.Context(), to, file), file, test.says, "nothing was restored")
+		wants(t, sqlite.Restore(t.Context(), to, file, time.Now()), file, test.says, "nothing was restored")
 		if left := names(t, to); len(left) != 0 {
 			t.Fatalf("%s: %v stays behind", name, left)
 		}
@@ -204,9 +205,9 @@ func TestRestoreRefuses(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(to, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		wants(t, sqlite.Restore(t.Context(), to, good), filepath.Join(to, name), "move it away", "--data")
+		wants(t, sqlite.Restore(t.Context(), to, good, time.Now()), filepath.Join(to, name), "move it away", "--data")
 	}
-	wants(t, sqlite.Restore(t.Context(), t.TempDir(), filepath.Join(out, "missing")), "missing")
+	wants(t, sqlite.Restore(t.Context(), t.TempDir(), filepath.Join(out, "missing"), time.Now()), "missing")
 }
 
 // A backup of a later version is refused before it is in place.
@@ -224,7 +225,7 @@ func TestRestoreOfALaterVersion(t *testing.T) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, sqlite.Restore(t.Context(), to, file), file, "use a newer Latchkey")
+	wants(t, sqlite.Restore(t.Context(), to, file, time.Now()), file, "use a newer Latchkey")
 	if left := names(t, to); len(left) != 0 {
 		t.Fatalf("%v stays behind", left)
 	}
