@@ -1,8 +1,17 @@
 package store
 
+import "context"
+
 // Idle reports whether no refresh is under way in the background.
 func (v *Vault) Idle() bool {
 	idle := true
 	v.early.Range(func(any, any) bool { idle = false; return false })
 	return idle
+}
+
+// Stored is the grant at provider as it is kept, with its token, released to
+// nobody and not refreshed.
+func (k Keyring) Stored(ctx context.Context, provider string) (Info, Token, error) {
+	g, err := k.load(ctx, provider)
+	return g.Info, g.token, err
 }

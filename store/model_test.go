@@ -283,7 +283,7 @@ func (p protocol) explore(stalls bool) (states int, fault string) {
 
 // No interleaving and no crash burns a token silently or serves a stale one; and
 // without any one of the guards, some do.
-func TestLeaseProtocol(t *testing.T) {
+func TestProofModel(t *testing.T) {
 	states, fault := protocol{}.explore(false)
 	if fault != "" {
 		t.Fatal(fault)
@@ -305,7 +305,7 @@ func TestLeaseProtocol(t *testing.T) {
 
 // Where a machine stands still for longer than a lease, a token may be burnt; that
 // still breaks the grant for people to see, and never a living one.
-func TestLeaseProtocolWithStalls(t *testing.T) {
+func TestProofModelWithStalls(t *testing.T) {
 	if _, fault := (protocol{}).explore(true); fault != "" {
 		t.Fatal(fault)
 	}

@@ -39,7 +39,13 @@ func NewLog(b store.Backend, now func() time.Time) *audit.Log {
 // VerifyAudit fails the test where a record of NewLog's is not as it was written.
 func VerifyAudit(t testing.TB, b store.Backend) audit.Report {
 	t.Helper()
-	report, err := audit.Verify(t.Context(), b.Audit(), AuditSeal())
+	return VerifyAuditWith(t, b, AuditSeal())
+}
+
+// VerifyAuditWith is VerifyAudit for a record that was written with other keys.
+func VerifyAuditWith(t testing.TB, b store.Backend, seal tink.AEAD) audit.Report {
+	t.Helper()
+	report, err := audit.Verify(t.Context(), b.Audit(), seal)
 	if err != nil {
 		t.Fatal(err)
 	}
