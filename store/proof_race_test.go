@@ -146,8 +146,16 @@ func (r *race) run(rotations int) {
 		p.wait(p.ready)
 	}
 	for round := 0; r.provider.rotations < rotations && !r.t.Failed(); round++ {
-		// Every second time the tokens are only due, at 85 % of their life.
-		r.at.Advance([]time.Duration{tokenLife, tokenLife * 86 / 100}[round%2])
+		// Every second time the tokens are only due, at 85 % of their life, and once
+		// they aren't yet.
+		if round == 1 {
+			r.at.Advance(tokenLife * 74 / 100)
+			r.round()
+			same(r.t, r.provider.rotations, r.people)
+			r.at.Advance(tokenLife * 12 / 100)
+		} else {
+			r.at.Advance([]time.Duration{tokenLife, tokenLife * 86 / 100}[round%2])
+		}
 		r.round()
 		same(r.t, r.provider.rotations, (round+1)*r.people)
 	}

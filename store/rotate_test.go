@@ -149,69 +149,6 @@ func TestRewrapLeavesWhatDoesNotOpen(t *testing.T) {
 	same(t, w.row("bob").Sealed, row.Sealed)
 }
 
-// Two processes serve while keys are added, promoted and rewrapped, again and again:
-// one of them follows the file from the start, and one starts in the middle.
-func TestRotationUnderLoad(t *testing.T) {
-	w := newWorld(t)
-	const people = 6
-	for i := range people {
-		w.connect(fmt.Sprint("p", i))
-	}
-	stop := make(chan struct{})
-	var load sync.WaitGroup
-	var reads, refreshes atomic.Int64
-	serve := func(v *world) {
-		for i := range people {
-			k := v.keyring(fmt.Sprint("p", i))
-			load.Go(func() {
-				for n := 0; ; n++ {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					g, err := k.Grant(context.Background(), store.Call{Need: github})
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					reads.Add(1)
-					if n%7 == 0 { // the provider refuses it, so that it is sealed anew
-						if _, err := k.Grant(context.Background(), store.Call{Need: github, Rejected: g.Version}); err != nil {
-							t.Error(err)
-							return
-						}
-						refreshes.Add(1)
-					}
-				}
-			})
-		}
-	}
-	table := store.NewTable[int](w.vault, "ticket")
-	ok(t, table.Put(t.Context(), "a", owner(w, "p0"), 0, 7))
-	w.provider.set(func() { w.provider.keepsOld = true }) // who wins a refresh is not what is tested
-	serve(w)
-	w.rotate()
-	serve(w.other())
-	for range 4 {
-		w.rotate()
-		result, err := store.Rewrap(t.Context(), w.db, w.keys(), nil)
-		ok(t, err)
-		same(t, result.Broken, int64(0))
-		item, err := table.Get(t.Context(), "a")
-		ok(t, err)
-		same(t, item.Value, 7)
-	}
-	close(stop)
-	load.Wait()
-	if reads.Load() == 0 || refreshes.Load() == 0 {
-		t.Fatalf("%d reads and %d refreshes: no load", reads.Load(), refreshes.Load())
-	}
-	_, err := store.Rewrap(t.Context(), w.db, w.keys(), nil)
-	ok(t, err)
-	same(t, len(w.use()), 1)
-}
-
 // A process with a copy of the keyset, as from the environment, doesn't follow: it
 // serves on through the two steps where its copy has the added key.
 func TestRotationWithCopies(t *testing.T) {
