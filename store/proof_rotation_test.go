@@ -30,7 +30,7 @@ func TestProofRotation(t *testing.T) {
 	if working(t, (*worker).callUntilTold) {
 		return
 	}
-	rotations := storetest.Size(1, 100, 5_000)
+	rotations := storetest.Size(1, 20, 1_000)
 	var reads atomic.Int64
 	began := time.Now()
 	for done := 0; done < rotations && !t.Failed(); done += keysOfOne {
