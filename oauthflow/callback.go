@@ -95,6 +95,9 @@ func (f *Flow) file(ctx context.Context, w http.ResponseWriter, r *http.Request,
 		}
 		_, err = k.Put(ctx, store.Connection{Provider: p.name, Account: account, Token: token, IfVersion: now.Version})
 		if err == nil {
+			if err := f.takeBack(ctx, k, s, p, wait); err != nil {
+				return err
+			}
 			return f.connected(ctx, w, r, s, p, wait.ticket, account, token.Scopes, false)
 		}
 		if !errors.Is(err, store.ErrConflict) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
 	"github.com/latchkey-mcp/latchkey/store/audit"
@@ -24,6 +25,8 @@ type pending struct {
 	Session  string // the browser session that went there
 	Verifier string // PKCE
 	Asked    []string
+	// Forgotten is when the person was last forgotten by then, or zero.
+	Forgotten time.Time
 }
 
 // ConnectLink makes a single-use link, PublicURL + "/connect/<ticket>", at which c
@@ -158,8 +161,14 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request, s identity.Session)
 	} else if err != nil {
 		return err
 	}
+	forgotten, err := f.Vault.Forgotten(r.Context(), digest(s))
+	if err != nil {
+		return err
+	}
 	state := newKey()
-	wait := pending{ticket: a.ticket, Session: s.ID(), Verifier: oauth2.GenerateVerifier(), Asked: a.scopes()}
+	wait := pending{
+		ticket: a.ticket, Session: s.ID(), Verifier: oauth2.GenerateVerifier(), Asked: a.scopes(), Forgotten: forgotten,
+	}
 	if err := f.pending.Put(r.Context(), state, digest(s), shortLife, wait); err != nil {
 		return err
 	}

@@ -6,6 +6,9 @@
 // a bug in that check would put Bob's account into Bob's own vault. A GET changes
 // nothing that a person did not ask for by a POST, except that the provider's
 // answer, which only the browser session that asked for it can use, is spent.
+//
+// Whoever has themselves forgotten is left with nothing that they can't see: what was
+// under way then is taken back when it ends.
 package oauthflow
 
 import (
@@ -24,6 +27,7 @@ import (
 	"github.com/latchkey-mcp/latchkey/store"
 	"github.com/latchkey-mcp/latchkey/store/identity"
 	"github.com/latchkey-mcp/latchkey/tools"
+	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
 // Config is what a Flow is made of.
@@ -55,6 +59,7 @@ type Flow struct {
 	tickets  store.Table[ticket]
 	pending  store.Table[pending]
 	parked   store.Table[replacement]
+	forgets  tink.AEAD // confirmations of forgetting
 	cross    *http.CrossOriginProtection
 	limit    *page.Limiter // of sign-ins that begin
 }
@@ -84,6 +89,7 @@ func New(cfg Config) (*Flow, error) {
 		tickets:  store.NewTable[ticket](cfg.Vault, "ticket"),
 		pending:  store.NewTable[pending](cfg.Vault, "flow"),
 		parked:   store.NewTable[replacement](cfg.Vault, "replacement"),
+		forgets:  cfg.Vault.AEAD("forget me"),
 		cross:    http.NewCrossOriginProtection(),
 		limit:    page.NewLimiter(cfg.Now, page.Rate{Every: time.Second / 10, Burst: 100}),
 	}, nil
@@ -101,7 +107,7 @@ func publicOrigin(raw string) (*url.URL, error) {
 }
 
 // Handler serves /, /connections, /connections/*, /connect/{ticket},
-// /callback/{provider}, /disconnect/{provider}, /signin, /signin/callback and
+// /callback/{provider}, /disconnect/{provider}, /forget, /forget/confirm, /signin, /signin/callback and
 // /signout. Whatever else reaches it is answered with a page that says 404.
 func (f *Flow) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -111,6 +117,8 @@ func (f *Flow) Handler() http.Handler {
 		"POST /connections/{provider}/connect": f.withSession(f.connectProvider),
 		"POST /connections/{provider}/replace": f.withSession(f.replace),
 		"POST /disconnect/{provider}":          f.withSession(f.disconnect),
+		"POST /forget":                         f.withSession(f.askForget),
+		"POST /forget/confirm":                 f.withSession(f.forgetMe),
 		"GET /connect/{ticket}":                f.withSession(f.consent),
 		"POST /connect/{ticket}":               f.withSession(f.start),
 		"GET /callback/{provider}":             f.callback,

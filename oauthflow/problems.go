@@ -12,20 +12,22 @@ import (
 
 // What can go wrong, as far as a page tells people apart what to do.
 var (
-	errNotFound     = errors.New("no such page")
-	errHost         = errors.New("a request for another host")
-	errCrossOrigin  = errors.New("a form from another site")
-	errNoTicket     = errors.New("the ticket is unknown, used or expired")
-	errWrongPerson  = errors.New("the ticket is somebody else's")
-	errNoFlow       = errors.New("nothing waits for this answer")
-	errOtherBrowser = errors.New("another browser session asked for this")
-	errMixedUp      = errors.New("the answer came to another provider's address")
-	errIssuer       = errors.New("wrong issuer (RFC 9207)")
-	errDenied       = errors.New("the person said no")
-	errProviderSaid = errors.New("the provider answered with an error")
-	errSignIn       = errors.New("the sign-in failed")
-	errTooMany      = errors.New("too many sign-ins begin")
-	errNotSignedIn  = errors.New("the issuer answered the sign-in with no")
+	errNotFound      = errors.New("no such page")
+	errHost          = errors.New("a request for another host")
+	errCrossOrigin   = errors.New("a form from another site")
+	errNoTicket      = errors.New("the ticket is unknown, used or expired")
+	errWrongPerson   = errors.New("the ticket is somebody else's")
+	errNoFlow        = errors.New("nothing waits for this answer")
+	errOtherBrowser  = errors.New("another browser session asked for this")
+	errForgotten     = errors.New("the person was forgotten meanwhile")
+	errHalfForgotten = errors.New("a forgetting is not complete")
+	errMixedUp       = errors.New("the answer came to another provider's address")
+	errIssuer        = errors.New("wrong issuer (RFC 9207)")
+	errDenied        = errors.New("the person said no")
+	errProviderSaid  = errors.New("the provider answered with an error")
+	errSignIn        = errors.New("the sign-in failed")
+	errTooMany       = errors.New("too many sign-ins begin")
+	errNotSignedIn   = errors.New("the issuer answered the sign-in with no")
 )
 
 // problemPages is the one place where an error becomes a status and a page; text
@@ -46,6 +48,8 @@ var problemPages = []struct {
 	{errNoTicket, http.StatusGone, "This link no longer works", "noticket"},
 	{errNoFlow, http.StatusGone, "This answer was used already, or came too late", "noflow"},
 	{errOtherBrowser, http.StatusForbidden, "This was not started here", "otherbrowser"},
+	{errForgotten, http.StatusGone, "You were forgotten meanwhile", "forgotten"},
+	{errHalfForgotten, http.StatusInternalServerError, "Not all of it is gone", "halfforgotten"},
 	{errMixedUp, http.StatusBadRequest, "Something got mixed up", "mixedup"},
 	{errIssuer, http.StatusBadRequest, "Something got mixed up", "mixedup"},
 	{errDenied, http.StatusOK, "Nothing was connected", "denied"},

@@ -25,6 +25,9 @@ func (f *Flow) askReplace(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if err := f.parked.Put(ctx, key, digest(s), shortLife, rep); err != nil {
 		return err
 	}
+	if err := f.takeBackParked(ctx, s, p, key, rep); err != nil {
+		return err
+	}
 	f.show(w, r, http.StatusOK, view{
 		Title: "Replace the connected account?", Name: "replace", SignedIn: s.Name(),
 		Data: replaceData{p.title, now.Account.Label, rep.Account.Label, "/connections/" + p.name + "/replace", key},
@@ -87,6 +90,9 @@ func (f *Flow) putNew(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	}
 	token := rep.Token.token()
 	if _, err := k.Put(ctx, store.Connection{Provider: p.name, Account: rep.Account, Token: token}); err != nil {
+		return err
+	}
+	if err := f.takeBack(ctx, k, s, p, rep.pending); err != nil {
 		return err
 	}
 	return f.connected(ctx, w, r, s, p, rep.ticket, rep.Account, token.Scopes, unrevoked)

@@ -50,6 +50,14 @@ func (f *Flow) session(r *http.Request) (identity.Session, error) {
 	if errors.Is(err, store.ErrNotFound) || err == nil && kept.Owner != digest(s) {
 		return identity.Session{}, identity.ErrSignedOut
 	}
+	if err != nil {
+		return identity.Session{}, err
+	}
+	// Forgetting removes the record; this is for one that was put in that moment.
+	at, err := f.Vault.Forgotten(r.Context(), digest(s))
+	if err == nil && !at.IsZero() && !kept.Value.Since.After(at) {
+		return identity.Session{}, identity.ErrSignedOut
+	}
 	return s, err
 }
 

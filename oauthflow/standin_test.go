@@ -34,6 +34,7 @@ type standIn struct {
 	tokens   int               // token requests
 	revoked  []string
 	serial   int
+	during   func() // runs before each request is looked at
 }
 
 func newStandIn(t testing.TB, name string) *standIn {
@@ -55,6 +56,12 @@ func newStandIn(t testing.TB, name string) *standIn {
 		mux.HandleFunc("POST /revoke", s.googleRevoke)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		during := s.during
+		s.mu.Unlock()
+		if during != nil {
+			during()
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.down {

@@ -72,8 +72,8 @@ type Records interface {
 	// List is at most limit records of that kind whose keys are above after, in
 	// the order of keys; the zero key lists from the start.
 	List(ctx context.Context, kind string, after [sha256.Size]byte, limit int) ([]Record, error)
-	// DeleteByOwner removes all of an owner's records of that kind.
-	DeleteByOwner(ctx context.Context, kind string, owner identity.Digest) error
+	// DeleteByOwner removes all of an owner's records but those of the kinds keep.
+	DeleteByOwner(ctx context.Context, owner identity.Digest, keep ...string) error
 	// Sweep removes what expired before now and says how many.
 	Sweep(ctx context.Context, now time.Time) (int64, error)
 }

@@ -56,11 +56,11 @@ func (k Keyring) Outcome(g Grant, words string) {
 	})
 }
 
-// receipt records what a disconnect did, if that can be: where the record can't be
-// written, a person's disconnect still counts, and the receipt goes to the log.
+// receipt records what a disconnect or a forgetting did, if that can be: where the
+// record can't be written, it still counts, and the receipt goes to the log.
 func (k Keyring) receipt(ctx context.Context, e audit.Entry) {
 	if err := k.record(ctx, e); err != nil {
-		k.vault.log.Error("a disconnect is not in the audit record", "owner", k.owner.String(),
+		k.vault.log.Error("a "+string(e.Event)+" is not in the audit record", "owner", k.owner.String(),
 			"provider", e.Provider, "receipt", e.Reason, "err", err)
 	}
 }

@@ -51,7 +51,7 @@ func (r revocation) giveUp() string {
 	return receiptSilent
 }
 
-func (v *Vault) revocations() Table[revocation] { return NewTable[revocation](v, "revocation") }
+func (v *Vault) revocations() Table[revocation] { return NewTable[revocation](v, revocationKind) }
 
 // Revoke tries the pending revocations that are due, and destroys those that are
 // done, or over after 24 hours, with an audit entry that says which. Call it every

@@ -35,6 +35,12 @@ func (k Keyring) Delete(ctx context.Context, provider string) error {
 	if err != nil {
 		return err
 	}
+	return k.revoked(ctx, provider, token, pending)
+}
+
+// revoked asks the provider to forget a token that is gone here, and writes the
+// receipt; zero is one that could not be read.
+func (k Keyring) revoked(ctx context.Context, provider string, token Token, pending string) error {
 	receipt := receiptUnreadable
 	if !token.Access.IsZero() {
 		receipt = k.revoke(ctx, provider, token, pending)

@@ -71,13 +71,38 @@ func (t Table[T]) replace(ctx context.Context, hash [sha256.Size]byte, item Item
 	return t.vault.backend.Records().Replace(ctx, r)
 }
 
-// DeleteByOwner removes all that an owner has in the table. ErrNobody where owner
-// is zero: what is nobody's is not removed together.
-func (t Table[T]) DeleteByOwner(ctx context.Context, owner identity.Digest) error {
+// ownedPage is how many records Owned reads at once.
+const ownedPage = 100
+
+// Owned is all that an owner has in the table. It reads through the table, which
+// must be of a kind that is short-lived. What doesn't open is left out, and is the
+// error; ErrNobody where owner is zero.
+func (t Table[T]) Owned(ctx context.Context, owner identity.Digest) (items []Item[T], failed error) {
 	if owner.IsZero() {
-		return ErrNobody
+		return nil, ErrNobody
 	}
-	return t.vault.backend.Records().DeleteByOwner(ctx, t.kind, owner)
+	var after [sha256.Size]byte
+	for {
+		page, err := t.vault.backend.Records().List(ctx, t.kind, after, ownedPage)
+		if err != nil {
+			return items, err
+		}
+		for _, r := range page {
+			after = r.Key
+			if r.Owner != owner {
+				continue
+			}
+			item, err := t.item(r, nil)
+			if err != nil {
+				failed = err
+				continue
+			}
+			items = append(items, item)
+		}
+		if len(page) < ownedPage {
+			return items, failed
+		}
+	}
 }
 
 func (t Table[T]) hash(key string) [sha256.Size]byte {

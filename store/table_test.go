@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"crypto/sha256"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -83,7 +84,7 @@ func TestTableHasOneTaker(t *testing.T) {
 	same(t, won, 1)
 }
 
-func TestTableDeleteByOwner(t *testing.T) {
+func TestTableOwned(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	tickets, flows := store.NewTable[string](w.vault, "ticket"), store.NewTable[string](w.vault, "flow")
@@ -91,14 +92,21 @@ func TestTableDeleteByOwner(t *testing.T) {
 	ok(t, tickets.Put(ctx, "bob's", owner(w, "bob"), 0, "value"))
 	ok(t, tickets.Put(ctx, "nobody's", identity.Digest{}, 0, "value"))
 	ok(t, flows.Put(ctx, "alice's", owner(w, "alice"), 0, "value"))
-	ok(t, tickets.DeleteByOwner(ctx, owner(w, "alice")))
-	is(t, tickets.DeleteByOwner(ctx, identity.Digest{}), store.ErrNobody)
-	_, err := tickets.Get(ctx, "alice's")
-	is(t, err, store.ErrNotFound)
-	for key, table := range map[string]store.Table[string]{"bob's": tickets, "nobody's": tickets, "alice's": flows} {
-		_, err := table.Get(ctx, key)
-		ok(t, err)
+	for i := range 250 {
+		ok(t, tickets.Put(ctx, strconv.Itoa(i), owner(w, []string{"alice", "bob", "carol"}[i%3]), 0, "value"))
 	}
+	items, err := tickets.Owned(ctx, owner(w, "alice"))
+	ok(t, err)
+	same(t, len(items), 85)
+	same(t, items[0].Owner, owner(w, "alice"))
+	same(t, items[0].Value, "value")
+	_, err = tickets.Owned(ctx, identity.Digest{})
+	is(t, err, store.ErrNobody)
+	w.sql("UPDATE records SET data = x'00' WHERE kind = 'ticket' AND key = (SELECT min(key) FROM records WHERE kind = 'ticket' AND owner = " +
+		"(SELECT owner FROM records WHERE kind = 'flow'))")
+	items, err = tickets.Owned(ctx, owner(w, "alice"))
+	contains(t, err, "doesn't open")
+	same(t, len(items), 84)
 }
 
 // A record that was moved, relabelled or rolled back doesn't open.

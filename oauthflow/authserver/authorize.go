@@ -14,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/latchkey-mcp/latchkey/oauthflow/page"
-	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
 const (
@@ -206,7 +205,7 @@ func (s *Server) grantable(asked string, c client) ([]string, error) {
 // grant makes a code and sends it to the client.
 func (s *Server) grant(ctx context.Context, w http.ResponseWriter, req request, who session) error {
 	value := rand.Text() + rand.Text()
-	err := s.codes.Put(ctx, value, identity.Digest{}, codeLife, code{
+	err := s.codes.Put(ctx, value, s.owner(who.Subject), codeLife, code{
 		Request: req, Subject: who.Subject, Name: who.Name, SignedIn: who.SignedIn,
 	})
 	if err != nil {

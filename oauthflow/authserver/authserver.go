@@ -8,6 +8,9 @@
 // family. Nobody but our own pages gets a code without a person's consent to that
 // very request, in that very browser.
 //
+// Whom the vault forgets is forgotten here: their codes, refresh families and open
+// questions are their own records, and a sign-in from before no longer counts.
+//
 // What strangers can make it do or keep is bounded: registrations, sign-ins and
 // look-ups of published clients are limited per address (page.Limiter says what
 // that means behind a proxy), and what no person says yes to is gone in a day.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/latchkey-mcp/latchkey/oauthflow/page"
 	"github.com/latchkey-mcp/latchkey/store"
-	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
 const consentLife = 10 * time.Minute
@@ -26,7 +25,7 @@ type consent struct {
 // the computer can listen on loopback.
 func (s *Server) askConsent(w http.ResponseWriter, r *http.Request, c client, req request, who session) error {
 	ticket := rand.Text()
-	err := s.consents.Put(r.Context(), ticket, identity.Digest{}, consentLife, consent{who.ID, req})
+	err := s.consents.Put(r.Context(), ticket, s.owner(who.Subject), consentLife, consent{who.ID, req})
 	if err != nil {
 		return err
 	}

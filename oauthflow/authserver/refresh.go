@@ -44,15 +44,27 @@ func familyOf(code string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// A family is over before it would be forgotten that its person was.
+const _ = uint(store.CutoffLife - familyLife)
+
 // startFamily makes a code's family and its first token. A conflict means that
-// the code was replayed meanwhile, which revoked the family before it began.
+// the code was replayed meanwhile, which revoked the family before it began. Who was
+// forgotten in this very moment has no family either.
 func (s *Server) startFamily(ctx context.Context, raw string, granted code) (string, error) {
 	name, secret := familyOf(raw), newSecret()
-	err := s.families.Put(ctx, name, identity.Digest{}, familyIdle, family{
+	err := s.families.Put(ctx, name, s.owner(granted.Subject), familyIdle, family{
 		ClientID: granted.Request.ClientID, Subject: granted.Subject, Scopes: granted.Request.Scopes,
 		Current: hashOf(secret), Began: s.now(),
 	})
 	if errors.Is(err, store.ErrConflict) {
+		return "", invalidGrant
+	}
+	if err != nil {
+		return "", err
+	}
+	counts, err := s.counts(ctx, granted.Subject, granted.SignedIn)
+	if err == nil && !counts {
+		_, _ = s.families.Take(ctx, name)
 		return "", invalidGrant
 	}
 	return refreshToken(name, secret), err
@@ -79,6 +91,11 @@ func (s *Server) refresh(ctx context.Context, c client, form url.Values) (map[st
 	}
 	if subtle.ConstantTimeCompare(hashOf(secret), item.Value.Current) != 1 {
 		return nil, s.reused(ctx, name, c)
+	}
+	if counts, err := s.counts(ctx, item.Value.Subject, item.Value.Began); err != nil {
+		return nil, err
+	} else if !counts {
+		return nil, invalidGrant
 	}
 	scopes, err := narrowed(form.Get("scope"), item.Value.Scopes)
 	if err != nil {

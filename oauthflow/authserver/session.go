@@ -1,15 +1,16 @@
 package authserver
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/oauthflow/page"
+	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
 const (
@@ -44,14 +45,34 @@ func (s *Server) session(r *http.Request) (session, bool) {
 	if json.Unmarshal(plain, &who) != nil || who.Subject == "" {
 		return session{}, false
 	}
-	return who, s.welcome(who)
+	return who, s.welcome(r.Context(), who)
 }
 
-// welcome reports whether the session still counts: it isn't over, and a made-up
-// person still exists.
-func (s *Server) welcome(who session) bool {
+// welcome reports whether the session still counts: it isn't over, a made-up person
+// still exists, and nobody had themselves forgotten since. The cookie is sealed and
+// in no table, so that nothing else can end it in another browser.
+func (s *Server) welcome(ctx context.Context, who session) bool {
 	age := s.now().Sub(who.SignedIn)
-	return age >= 0 && age < sessionLife && (s.upstream != nil || slices.Contains(s.cfg.People, who.Subject))
+	if age < 0 || age >= sessionLife || !s.exists(who.Subject) {
+		return false
+	}
+	counts, err := s.counts(ctx, who.Subject, who.SignedIn)
+	if err != nil {
+		s.log.ErrorContext(ctx, "a session could not be checked", "error", err)
+	}
+	return err == nil && counts
+}
+
+// owner is whose records those on subject are.
+func (s *Server) owner(subject string) identity.Digest {
+	return identity.OwnerOf(s.cfg.Issuer, subject)
+}
+
+// counts reports whether what began at that time is still good: the person had
+// nothing forgotten since.
+func (s *Server) counts(ctx context.Context, subject string, began time.Time) (bool, error) {
+	at, err := s.cfg.Vault.Forgotten(ctx, s.owner(subject))
+	return err == nil && (at.IsZero() || began.After(at)), err
 }
 
 // start signs subject in under a new session id, and goes back to the

@@ -114,6 +114,11 @@ func (s *Server) redeem(ctx context.Context, c client, form url.Values) (map[str
 	if !granted.redeemableBy(c, form) {
 		return nil, invalidGrant
 	}
+	if counts, err := s.counts(ctx, granted.Subject, granted.SignedIn); err != nil {
+		return nil, err
+	} else if !counts {
+		return nil, invalidGrant
+	}
 	answer, err := s.tokens(ctx, c, granted.Request.Scopes, granted.Subject)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,7 @@ const (
 	Refuse     Event = "refuse"     // a release, a link or an egress was refused; Reason says why
 	Connect    Event = "connect"    // a person connected an account
 	Disconnect Event = "disconnect" // a person disconnected an account
+	Forget     Event = "forget"     // a person had all of theirs removed; Reason says how much
 	Refresh    Event = "refresh"    // the vault asked the provider for a new access token
 
 	// The record's own.

@@ -46,6 +46,17 @@ func (p Principal) Digest() Digest {
 	return Digest(h.Sum(nil))
 }
 
+// OwnerOf is the Digest that the principal of that issuer and subject has. It is for
+// the built-in authorization server, which knows people by subject before anybody
+// has verified them, to own the records that it keeps on them. Nobody becomes a
+// Caller by it, and no credential is released for a Digest.
+func OwnerOf(issuer, subject string) Digest {
+	if issuer == "" || subject == "" {
+		return Digest{}
+	}
+	return Principal{issuer, subject}.Digest()
+}
+
 // A Digest is SHA-256 over a principal's issuer and subject, each with its
 // length before it. The zero value belongs to nobody.
 type Digest [sha256.Size]byte

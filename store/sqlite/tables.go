@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -64,7 +65,8 @@ func (db *DB) prepare(ctx context.Context) error {
 			RETURNING owner, expires, version, data`},
 		{&s.swapRecord, db.writer, `UPDATE records SET owner = ?, expires = ?, version = version + 1, data = ?
 			WHERE kind = ? AND key = ? AND version = ? AND (expires = 0 OR expires > ?)`},
-		{&s.deleteRecords, db.writer, `DELETE FROM records WHERE kind = ? AND owner = ?`},
+		{&s.deleteRecords, db.writer, `DELETE FROM records WHERE owner = ?
+			AND kind NOT IN (SELECT value FROM json_each(?))`},
 		{&s.sweepRecords, db.writer, `DELETE FROM records WHERE expires > 0 AND expires <= ?`},
 
 		// An update to the same value makes RETURNING give the row that is there.
@@ -196,8 +198,12 @@ func (r records) Replace(ctx context.Context, rec store.Record) error {
 		rec.Owner[:], micros(rec.Expires), rec.Data, rec.Kind, rec.Key[:], rec.Version, micros(r.db.now())))
 }
 
-func (r records) DeleteByOwner(ctx context.Context, kind string, owner identity.Digest) error {
-	_, err := r.db.exec(ctx, r.db.stmt.deleteRecords, kind, owner[:])
+func (r records) DeleteByOwner(ctx context.Context, owner identity.Digest, keep ...string) error {
+	kinds, err := json.Marshal(append([]string{}, keep...)) // never null
+	if err != nil {
+		return err
+	}
+	_, err = r.db.exec(ctx, r.db.stmt.deleteRecords, owner[:], string(kinds))
 	return err
 }
 

@@ -148,21 +148,28 @@ func testReplaceRace(t *testing.T, b bench) {
 
 func testDeleteByOwner(t *testing.T, b bench) {
 	ctx := t.Context()
-	gone := []store.Record{b.record("family", 1, alice, 0), b.record("family", 2, alice, time.Hour)}
+	gone := []store.Record{
+		b.record("family", 1, alice, 0), b.record("family", 2, alice, time.Hour), b.record("lease", 1, alice, 0),
+	}
 	stays := []store.Record{
-		b.record("family", 3, bob, 0), b.record("ticket", 1, alice, 0), b.record("family", 4, identity.Digest{}, 0),
+		b.record("family", 3, bob, 0), b.record("family", 4, identity.Digest{}, 0),
+		b.record("ticket", 1, alice, 0), b.record("flow", 1, alice, 0),
 	}
 	for _, r := range append(gone, stays...) {
 		ok(t, b.Records().Put(ctx, r))
 	}
-	ok(t, b.Records().DeleteByOwner(ctx, "family", alice))
+	ok(t, b.Records().DeleteByOwner(ctx, alice, "ticket", "flow"))
 	for _, r := range gone {
 		b.missing(t, r)
 	}
 	for _, r := range stays {
 		b.found(t, r)
 	}
-	ok(t, b.Records().DeleteByOwner(ctx, "family", alice)) // nothing left is no error
+	ok(t, b.Records().DeleteByOwner(ctx, alice, "ticket", "flow")) // nothing left is no error
+	ok(t, b.Records().DeleteByOwner(ctx, alice))
+	b.missing(t, stays[2])
+	b.missing(t, stays[3])
+	b.found(t, stays[0])
 }
 
 func testSweep(t *testing.T, b bench) {
