@@ -86,6 +86,10 @@ var rules = []rule{
 		"oauthflow/pages.go":   `package m; func f(g G) any { return g.Access.Reveal }`,
 		"store/sqlite/rows.go": `package m; func f(s S) string { return s.Reveal() }`,
 	}},
+	{"who may own records by a subject", checkOwnerOf, map[string]string{
+		"oauthflow/a.go": `package m; import "github.com/latchkey-mcp/latchkey/store/identity"; var f = identity.OwnerOf`,
+		"mcpserver/b.go": `package m; func f() { identity.OwnerOf("issuer", "alice") }`,
+	}},
 	{"what a tool module may import", checkToolImports, map[string]string{
 		"tools/github/a.go":   `package m; import _ "os"`,
 		"tools/github/b.go":   `package m; import _ "net"`,
@@ -183,6 +187,18 @@ func checkReveal(f sourceFile) []string {
 	f.selections(func(_, sel string, _ ast.Node) {
 		if sel == "Reveal" && !revealers.MatchString(f.path) {
 			faults = append(faults, "may not Reveal a secret")
+		}
+	})
+	return faults
+}
+
+// checkOwnerOf leaves naming an owner without a verified caller to the built-in
+// authorization server.
+func checkOwnerOf(f sourceFile) []string {
+	var faults []string
+	f.selections(func(_, sel string, _ ast.Node) {
+		if sel == "OwnerOf" && f.dir() != "oauthflow/authserver" {
+			faults = append(faults, "may not name an owner by a subject")
 		}
 	})
 	return faults

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -99,4 +100,46 @@ func TestVaultOnFullDisk(t *testing.T) {
 	if _, err := keys.Grant(ctx, store.Call{Need: need}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// On a full disk a person can have themselves forgotten; what can't be noted is said.
+func TestForgetOnFullDisk(t *testing.T) {
+	iss, provider := storetest.NewIssuer(t, storetest.NewClock().Now), &revoker{}
+	v, db := storetest.OpenBackend(t, iss, provider)
+	ctx, need := t.Context(), store.Need{Provider: "github"}
+	keys, err := v.Keyring(iss.Caller("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := store.Connection{Provider: "github", Account: store.Account{ID: "1"}, Token: store.Token{Access: store.NewSecret("a")}}
+	if _, err := keys.Put(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	owner, sessions := iss.Caller("alice").Principal().Digest(), store.NewTable[string](v, "session")
+	if err := sessions.Put(ctx, "hers", owner, 0, "value"); err != nil {
+		t.Fatal(err)
+	}
+	setPages(t, db, 1)
+	for i := 0; err == nil; i++ {
+		if _, err = keys.Grant(ctx, store.Call{Need: need, Rule: strings.Repeat("x", 3000)}); i > 1000 {
+			t.Fatal("the disk doesn't become full")
+		}
+	}
+	for i := 0; ; i++ {
+		if err := sessions.Put(ctx, strconv.Itoa(i), iss.Caller("bob").Principal().Digest(), 0, "x"); err != nil {
+			break
+		}
+	}
+	_, err = keys.Forget(ctx, func(context.Context) ([]store.Connection, error) { return nil, nil })
+	if noted, failed := v.Forgotten(ctx, owner); failed != nil || noted.IsZero() != (err != nil) {
+		t.Fatalf("noted at %v (%v), error %v", noted, failed, err)
+	}
+	if _, err := sessions.Get(ctx, "hers"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the session is there: %v", err)
+	}
+	var needs *store.NeedsConnect
+	if err := keys.Ready(ctx, need); !errors.As(err, &needs) || provider.revoked != 1 {
+		t.Errorf("revoked %d times, error %v", provider.revoked, err)
+	}
+	t.Logf("the moment was noted on the full disk: %v", err == nil)
 }
