@@ -217,6 +217,34 @@ func TestAConnectOutlivesItsTab(t *testing.T) {
 	}
 }
 
+// By setting, GitHub ends the account's whole grant; by default the one token.
+func TestRevokeGrantBySetting(t *testing.T) {
+	for _, grant := range []bool{false, true} {
+		w := newWorld(t)
+		settings := w.github.settings()
+		settings.RevokeGrant = grant
+		p := NewProviders(nil, must(GitHub(settings))(t))
+		w.github.with(func() {
+			w.github.living["one"], w.github.living["two"], w.github.living["another's"] = "1001", "1001", "2002"
+		})
+		if err := p.Revoke(t.Context(), "github", store.Token{Access: store.NewSecret("one")}); err != nil {
+			t.Fatal(err)
+		}
+		w.github.with(func() {
+			_, one := w.github.living["one"]
+			_, two := w.github.living["two"]
+			_, other := w.github.living["another's"]
+			if one || two == grant || !other {
+				t.Errorf("grant is %v: one %v, two %v, another's %v live on", grant, one, two, other)
+			}
+		})
+		// A token that GitHub doesn't know any more leaves nothing to end.
+		if err := p.Revoke(t.Context(), "github", store.Token{Access: store.NewSecret("one")}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestRevoke(t *testing.T) {
 	w := newWorld(t)
 	token := func(access, refresh string, expiry time.Time) store.Token {

@@ -26,7 +26,7 @@ func GitHub(s Settings) (Provider, error) {
 		clientID: s.ClientID, clientSecret: s.ClientSecret,
 		endpoints: endpoints{
 			authorize: site + "/login/oauth/authorize", token: site + "/login/oauth/access_token",
-			revoke: api + "/applications/" + url.PathEscape(s.ClientID) + "/token", userinfo: api + "/user",
+			revoke: api + "/applications/" + url.PathEscape(s.ClientID) + githubRevokePath(s.RevokeGrant), userinfo: api + "/user",
 			issuer: site + "/login/oauth",
 		},
 		authStyle: oauth2.AuthStyleInParams,
@@ -37,6 +37,13 @@ func GitHub(s Settings) (Provider, error) {
 		removeURL: site + githubRemovePath(s.App),
 		account:   githubAccount, revoke: githubRevoke,
 	}, nil
+}
+
+func githubRevokePath(grant bool) string {
+	if grant {
+		return "/grant"
+	}
+	return "/token"
 }
 
 func githubRemovePath(app bool) string {
@@ -99,7 +106,7 @@ func githubAccount(ctx context.Context, c *http.Client, e endpoints, access stri
 	return store.Account{ID: strconv.FormatInt(user.ID, 10), Label: "@" + user.Login}, nil
 }
 
-// githubRevoke deletes the token. GitHub finds an app's authorization by a living
+// githubRevoke deletes the token, or the grant that it belongs to. GitHub finds an app's authorization by a living
 // access token only, so that an expired one is refreshed first. A refusal of that
 // is no confirmation: an earlier try may have renewed the credential and got no
 // further, and then a newer one lives.

@@ -28,6 +28,9 @@ type Settings struct {
 	// App says that a GitHub client is a GitHub App, whose user tokens carry
 	// permissions instead of scopes.
 	App bool
+	// RevokeGrant has GitHub end all that the account ever gave the client, wherever
+	// that was used, instead of the one token that is disconnected.
+	RevokeGrant bool
 }
 
 // A Provider is where people have accounts: its endpoints, and its ways. It is

@@ -47,7 +47,7 @@ func newStandIn(t testing.TB, name string) *standIn {
 		mux.HandleFunc("GET /login/oauth/authorize", s.authorize)
 		mux.HandleFunc("POST /login/oauth/access_token", s.token)
 		mux.HandleFunc("GET /api/v3/user", s.user)
-		mux.HandleFunc("DELETE /api/v3/applications/{id}/token", s.githubRevoke)
+		mux.HandleFunc("DELETE /api/v3/applications/{id}/{what}", s.githubRevoke)
 	} else {
 		mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
 		mux.HandleFunc("GET /authorize", s.authorize)
@@ -212,11 +212,26 @@ func (s *standIn) githubRevoke(w http.ResponseWriter, r *http.Request) {
 		AccessToken string `json:"access_token"`
 	}
 	id, secret, _ := r.BasicAuth()
-	if json.NewDecoder(r.Body).Decode(&in) != nil || id != s.id || secret != s.secret || r.PathValue("id") != s.id {
+	what := r.PathValue("what")
+	if what != "token" && what != "grant" {
+		http.NotFound(w, r)
+		return
+	}
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if d.Decode(&in) != nil || r.Header.Get("Content-Type") != "application/json" || id != s.id || secret != s.secret || r.PathValue("id") != s.id {
 		http.Error(w, "no", http.StatusUnauthorized)
 		return
 	}
+	person := s.living[in.AccessToken]
 	s.revoke(w, in.AccessToken, http.StatusNoContent, http.StatusNotFound)
+	if what == "grant" && person != "" { // all that the account gave to the application
+		for token, whose := range s.living {
+			if whose == person {
+				delete(s.living, token)
+			}
+		}
+	}
 }
 
 func (s *standIn) googleRevoke(w http.ResponseWriter, r *http.Request) {

@@ -95,13 +95,13 @@ func environment(t *testing.T, base map[string]string, changes ...string) {
 func TestServeSettings(t *testing.T) {
 	environment(t, good, "LATCHKEY_GITHUB_APP=true", "LATCHKEY_ALLOWED_ORIGIN=https://a.example,https://b.example",
 		"LATCHKEY_GITHUB_API_URL=https://ghe.example/api/v3")
-	got, err := serveSettings(t, "--public-url", "https://Flag.example:443/", "--github-oauth-url", "http://127.0.0.1:4000")
+	got, err := serveSettings(t, "--public-url", "https://Flag.example:443/", "--github-oauth-url", "http://127.0.0.1:4000", "--github-revoke", "grant")
 	check(t, err)
 	want := config{
 		Public: "https://flag.example", Data: "/data",
 		External: &externalIssuer{"https://issuer.example", "pages", "issuer-secret"},
 		GitHub: &oauthflow.Settings{
-			ClientID: "Iv1.x", ClientSecret: "github-secret", App: true,
+			ClientID: "Iv1.x", ClientSecret: "github-secret", App: true, RevokeGrant: true,
 			OAuthURL: "http://127.0.0.1:4000", APIURL: "https://ghe.example/api/v3",
 		},
 		AllowedOrigins: []string{"https://a.example", "https://b.example"},
@@ -141,6 +141,8 @@ func TestMistakes(t *testing.T) {
 		{"half a provider", []string{"LATCHKEY_GITHUB_CLIENT_SECRET="}, "--github-client-secret (LATCHKEY_GITHUB_CLIENT_SECRET): is missing"},
 		{"an app of no client", []string{"LATCHKEY_GITHUB_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_SECRET=", "LATCHKEY_GITHUB_APP=1", "LATCHKEY_GOOGLE_CLIENT_ID=g", "LATCHKEY_GOOGLE_CLIENT_SECRET=g"}, "--github-app (LATCHKEY_GITHUB_APP): is given without --github-client-id"},
 		{"not a boolean", []string{"LATCHKEY_GITHUB_APP=maybe"}, "--github-app (LATCHKEY_GITHUB_APP): must be true or false"},
+		{"what to revoke", []string{"LATCHKEY_GITHUB_REVOKE=all"}, "--github-revoke (LATCHKEY_GITHUB_REVOKE): must be token or grant"},
+		{"revoking for no client", []string{"LATCHKEY_GITHUB_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_SECRET=", "LATCHKEY_GITHUB_REVOKE=grant", "LATCHKEY_GOOGLE_CLIENT_ID=g", "LATCHKEY_GOOGLE_CLIENT_SECRET=g"}, "--github-revoke (LATCHKEY_GITHUB_REVOKE): is given without --github-client-id"},
 		{"an API in the clear", []string{"LATCHKEY_GITHUB_API_URL=http://ghe.example"}, "--github-api-url (LATCHKEY_GITHUB_API_URL)"},
 		{"a password in a URL", []string{"LATCHKEY_ISSUER=https://u:hunter2@x.example"}, "--issuer (LATCHKEY_ISSUER): is not a URL"},
 		{"not an origin", []string{"LATCHKEY_ALLOWED_ORIGIN=https://a.example/"}, "--allowed-origin (LATCHKEY_ALLOWED_ORIGIN)"},

@@ -26,9 +26,10 @@ type serveCommand struct {
 	Upstream       text        `name:"upstream-issuer" placeholder:"URL" env:"LATCHKEY_UPSTREAM_ISSUER" group:"people" help:"Or an OpenID provider, behind our built-in authorization server. The redirect URI is PUBLIC-URL/authorize/upstream."`
 	UpstreamClient clientFlags `embed:"" prefix:"upstream-client-" envprefix:"LATCHKEY_UPSTREAM_CLIENT_" group:"people"`
 
-	GitHub    providerFlags `embed:"" prefix:"github-" envprefix:"LATCHKEY_GITHUB_" group:"github"`
-	GitHubApp toggle        `name:"github-app" env:"LATCHKEY_GITHUB_APP" group:"github" help:"The client is a GitHub App, not an OAuth App."`
-	Google    providerFlags `embed:"" prefix:"google-" envprefix:"LATCHKEY_GOOGLE_" group:"google"`
+	GitHub       providerFlags `embed:"" prefix:"github-" envprefix:"LATCHKEY_GITHUB_" group:"github"`
+	GitHubApp    toggle        `name:"github-app" env:"LATCHKEY_GITHUB_APP" group:"github" help:"The client is a GitHub App, not an OAuth App."`
+	GitHubRevoke text          `name:"github-revoke" placeholder:"WHAT" default:"token" env:"LATCHKEY_GITHUB_REVOKE" group:"github" help:"What a disconnect ends at GitHub: token, the one that is disconnected, or grant, every token that the account ever gave the client, also those of other people and installations that use it."`
+	Google       providerFlags `embed:"" prefix:"google-" envprefix:"LATCHKEY_GOOGLE_" group:"google"`
 
 	AllowedOrigin []text `placeholder:"ORIGIN" env:"LATCHKEY_ALLOWED_ORIGIN" help:"Let MCP clients on web pages of this origin call us. May be repeated."`
 }
@@ -145,6 +146,14 @@ func (c *serveCommand) providers(cfg *config, m *mistakes) {
 		m.add("github-app", "is given without %s", setting("github-client-id"))
 	} else if app {
 		cfg.GitHub.App = true
+	}
+	switch {
+	case c.GitHubRevoke != "token" && c.GitHubRevoke != "grant":
+		m.add("github-revoke", "must be token or grant, not %q", c.GitHubRevoke)
+	case c.GitHubRevoke == "grant" && cfg.GitHub == nil:
+		m.add("github-revoke", "is given without %s", setting("github-client-id"))
+	case c.GitHubRevoke == "grant":
+		cfg.GitHub.RevokeGrant = true
 	}
 	if cfg.GitHub == nil && cfg.Google == nil {
 		m.add("github-client-id", "is missing, and so is %s: configure at least one provider", setting("google-client-id"))
