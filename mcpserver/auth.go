@@ -17,6 +17,7 @@ const allScopes = ScopeRead + " " + ScopeWrite
 // What can be wrong with how a token was sent.
 var (
 	errNoToken   = errors.New("no access token")
+	errScope     = errors.New("no scope of ours")
 	errMalformed = errors.New("send one header, Authorization: Bearer <token>, and no token in the URI")
 )
 
@@ -36,6 +37,7 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 			return
 		}
 		if !hasScope(caller, ScopeRead) {
+			s.rejected(errScope)
 			s.insufficient(w, allScopes)
 			return
 		}
@@ -100,6 +102,7 @@ func scopeOf(spec tools.Spec) string {
 
 // unauthenticated answers a request without a usable token (RFC 6750, section 3.1).
 func (s *server) unauthenticated(w http.ResponseWriter, err error) {
+	s.rejected(err)
 	switch {
 	case errors.Is(err, errNoToken):
 		s.challenge(w, http.StatusUnauthorized, "", "An access token is required.", allScopes)

@@ -19,6 +19,7 @@ import (
 
 // A call is one tool call of one caller, with that caller's own keyring.
 type call struct {
+	request   *request
 	caller    identity.Caller
 	session   session
 	keys      store.Keyring
@@ -58,10 +59,12 @@ func (s *server) handle(tool tools.Tool, title string) mcpgo.ToolHandlerFunc {
 	return func(ctx context.Context, in mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		r := requestOf(ctx)
 		if !hasScope(r.caller, need) {
+			r.outcome = outcomeRefused
 			r.lacks = allNeeded(need)
 			return failed("The access token lacks the scope " + need + "."), nil
 		}
 		if !s.calls.allow(r.caller.Principal().Digest(), tool.Spec().Name, s.Now()) {
+			r.outcome = outcomeRefused
 			return failed(tool.Spec().Name + " was called too often. Wait ten seconds, then call it less often."), nil
 		}
 		c, err := s.bind(r, tool, title, in.Params)
@@ -97,7 +100,7 @@ func (s *server) bind(r *request, tool tools.Tool, title string, in mcp.CallTool
 		return nil, err
 	}
 	return &call{
-		caller: r.caller, session: r.session, keys: keys, tool: tool, title: title,
+		request: r, caller: r.caller, session: r.session, keys: keys, tool: tool, title: title,
 		arguments: arguments, digest: sha256.Sum256(compact.Bytes()),
 	}, nil
 }
@@ -108,9 +111,11 @@ func (s *server) bind(r *request, tool tools.Tool, title string, in mcp.CallTool
 func (s *server) serve(ctx context.Context, c *call) (*mcp.CallToolResult, error) {
 	st, err := s.earlier(c)
 	if err != nil {
+		c.request.outcome = outcomeRefused
 		return failed("The requestState doesn't belong to this call. Call " + c.name() + " again without it."), nil
 	}
 	if c.declined() {
+		c.request.outcome = outcomeRefused
 		return failed(declinedText(c, st.Link)), nil
 	}
 	err = c.keys.Ready(ctx, c.need())
@@ -135,6 +140,7 @@ func (s *server) run(ctx context.Context, c *call) (*mcp.CallToolResult, error) 
 	out, err := invoke(tools.WithFacts(b.ctx, facts), b, c)
 	end()
 	if err == nil {
+		c.request.outcome = outcomeOK
 		return succeeded(b.redact(string(out))), nil
 	}
 	return s.failure(ctx, c, b, err)
@@ -161,6 +167,7 @@ func (s *server) failure(ctx context.Context, c *call, b *bound, err error) (*mc
 		return s.connect(ctx, c, needs, state{}) // an earlier link led to the grant that died
 	}
 	told, ok := errors.AsType[*tools.Error](err)
+	c.request.outcome = outcomeOf(ctx, b, cause, err)
 	switch {
 	case errors.Is(cause, store.ErrUnavailable):
 		return failed(c.title + " can't be reached at the moment to renew the credential. Try again in a minute." + doubt(wrote)), nil

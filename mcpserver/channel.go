@@ -49,6 +49,7 @@ func (s *server) connect(ctx context.Context, c *call, needs *store.NeedsConnect
 	if err != nil {
 		return s.broken(c.name(), err), nil
 	}
+	c.request.outcome = outcomeConnect
 	st = state{ID: rand.Text(), Link: link, Expires: s.Now().Add(stateLife).Unix()}
 	switch {
 	case c.modern.asks:
@@ -67,6 +68,7 @@ func (s *server) connectAfterWrite(ctx context.Context, c *call, needs *store.Ne
 	if err != nil {
 		return s.broken(c.name(), err), nil
 	}
+	c.request.outcome = outcomeConnect
 	return failed(connectText(c, needs, link) + doubt(true)), nil
 }
 
@@ -107,6 +109,7 @@ func (c *call) declined() bool {
 // back after "not yet". A try without either is asked the same thing again.
 func (s *server) resume(ctx context.Context, c *call, needs *store.NeedsConnect, st state) (*mcp.CallToolResult, error) {
 	if c.answer() == nil && st.Waits == 0 {
+		c.request.outcome = outcomeConnect
 		return s.ask(c, needs, st)
 	}
 	return s.await(ctx, c, st)
@@ -125,6 +128,7 @@ func (s *server) await(ctx context.Context, c *call, st state) (*mcp.CallToolRes
 	if !ok {
 		return s.broken(c.name(), err), nil
 	}
+	c.request.outcome = outcomeConnect
 	if st.Waits >= maxWaits {
 		return failed(connectText(c, needs, st.Link)), nil
 	}

@@ -21,8 +21,9 @@ type request struct {
 	caller  identity.Caller
 	session session // the zero session where there is none
 
-	begun *session // to be sealed into the answer of initialize
-	lacks string   // OAuth scopes that the called tool needs and the token lacks
+	begun   *session // to be sealed into the answer of initialize
+	lacks   string   // OAuth scopes that the called tool needs and the token lacks
+	outcome string   // of the called tool, one of Outcomes
 }
 
 type requestKey struct{}

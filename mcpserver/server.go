@@ -70,8 +70,14 @@ type Config struct {
 	AllowedOrigins []string
 	// Transport reaches providers; nil means one of our own with timeouts.
 	Transport http.RoundTripper
-	Log       *slog.Logger     // nil means no log
-	Now       func() time.Time // nil means time.Now
+	// ObserveCall is told of each tool call, with one of Outcomes, and
+	// ObserveRejection of each request without a usable access token, with one of
+	// Rejections; nil means that nobody is. They are called from many goroutines,
+	// and must return at once.
+	ObserveCall      func(tool, outcome string, took time.Duration)
+	ObserveRejection func(reason string)
+	Log              *slog.Logger     // nil means no log
+	Now              func() time.Time // nil means time.Now
 }
 
 // A server is the handler's state. But for calls it is immutable, and safe for
@@ -176,7 +182,7 @@ func (s *server) addTools(srv *mcpgo.MCPServer) error {
 			if srv.GetTool(spec.Name) != nil {
 				return fmt.Errorf("two tools are called %s", spec.Name)
 			}
-			srv.AddTool(declare(tool), s.handle(tool, module.Title))
+			srv.AddTool(declare(tool), s.observed(spec.Name, s.handle(tool, module.Title)))
 		}
 	}
 	return nil

@@ -52,6 +52,7 @@ func (k Keyring) Grant(ctx context.Context, call Call) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
+	k.vault.observe(Released, call.Provider)
 	return Grant{Info: g.Info, Access: g.token.Access, Expiry: g.token.Expiry, entry: entry}, nil
 }
 
@@ -80,6 +81,7 @@ func (k Keyring) refuse(ctx context.Context, call Call, err error) error {
 	if !errors.As(err, &needs) {
 		return err
 	}
+	k.vault.observe(Withheld, call.Provider)
 	e := call.entry(audit.Refuse)
 	e.Reason = needs.Reason
 	if failed := k.record(ctx, e); failed != nil {

@@ -42,6 +42,7 @@ func (v *Vault) recorded(_ context.Context, e audit.Entry) (audit.Ref, error) {
 	e.Time = v.now()
 	ref, err := v.audit.Append(e)
 	if err != nil {
+		v.observe(AuditFailed, "")
 		return "", fmt.Errorf("the audit record can't be written: %w", err)
 	}
 	return ref, nil

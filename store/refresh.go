@@ -160,6 +160,7 @@ func (k Keyring) renewUnder(ctx context.Context, lease *holding, provider string
 	if err != nil {
 		return k.refused(ctx, lease, g, err)
 	}
+	k.vault.observe(Refreshed, provider)
 	next, err := k.keep(ctx, g, t)
 	if err != nil {
 		_ = lease.write(ctx, lease.item.Value.failed(k.vault.now(), err))
@@ -185,12 +186,14 @@ func (k Keyring) ask(ctx context.Context, g held) (Token, error) {
 func (k Keyring) refused(ctx context.Context, lease *holding, g held, err error) (held, error) {
 	var dead *Refused
 	if !errors.As(err, &dead) {
+		k.vault.observe(RefreshOutage, g.Provider)
 		_ = lease.write(ctx, lease.item.Value.failed(k.vault.now(), err))
 		return held{}, fmt.Errorf("%w: %s: %v", ErrUnavailable, g.Provider, err)
 	}
 	if !lease.ours(ctx) {
 		return held{}, errLeased // the other may have got what was refused here
 	}
+	k.vault.observe(RefreshRevoked, g.Provider)
 	reason := dead.Reason
 	if lease.item.Value.Unsure {
 		reason += cutShort

@@ -28,6 +28,9 @@ type Config struct {
 	// Log is told what an operator must know and no caller can be told; nil means
 	// slog.Default.
 	Log *slog.Logger
+	// Observe is told what happened, for counting; nil means that nobody is. It is
+	// called from many goroutines, and must return at once.
+	Observe func(e Event, provider string)
 }
 
 // A Vault holds everybody's grants and hands out none: Keyring does, to one
@@ -41,6 +44,7 @@ type Vault struct {
 	audit    *audit.Log
 	log      *slog.Logger
 	now      func() time.Time
+	observer func(Event, string)
 	flights  singleflight.Group
 	early    sync.Map       // flights that nobody waits for, by name
 	running  sync.WaitGroup // what must not be cut short: refreshes and revocations
@@ -74,7 +78,7 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	}
 	v := &Vault{
 		backend: cfg.Backend, exchange: cfg.Exchange, issuer: cfg.Issuer,
-		restored: restored, aead: aead, log: cfg.Log, now: cfg.Now, closing: make(chan struct{}),
+		restored: restored, aead: aead, log: cfg.Log, now: cfg.Now, observer: cfg.Observe, closing: make(chan struct{}),
 	}
 	v.audit = audit.NewLog(audit.Config{
 		Table: cfg.Backend.Audit(), Seal: AuditSeal(cfg.Keys), Now: cfg.Now, Report: v.report,
@@ -191,6 +195,7 @@ func (v *Vault) Keyring(c identity.Caller) (Keyring, error) {
 // Owner and Client of e are filled in here.
 func (v *Vault) Refuse(ctx context.Context, c identity.Caller, e audit.Entry) error {
 	e.Event = audit.Refuse
+	v.observe(Withheld, e.Provider)
 	e.Owner, e.Client = c.Principal().Digest(), c.ClientID()
 	return v.record(ctx, e)
 }

@@ -111,6 +111,16 @@ func TestServeSettings(t *testing.T) {
 	}
 }
 
+func TestMetricsSettings(t *testing.T) {
+	environment(t, good, "LATCHKEY_METRICS_LISTEN=127.0.0.1:9420")
+	_, err := serveSettings(t)
+	check(t, err)
+	_, err = serveSettings(t, "--metrics-listen", "[::1]:9420")
+	check(t, err)
+	_, err = serveSettings(t, "--metrics-listen", "10.0.0.1:9420", "--skip-metrics-loopback-check")
+	check(t, err)
+}
+
 func TestUpstreamSettings(t *testing.T) {
 	environment(t, good, "LATCHKEY_ISSUER=", "LATCHKEY_ISSUER_CLIENT_ID=", "LATCHKEY_ISSUER_CLIENT_SECRET=",
 		"LATCHKEY_UPSTREAM_ISSUER=https://accounts.example", "LATCHKEY_UPSTREAM_CLIENT_ID=up", "LATCHKEY_UPSTREAM_CLIENT_SECRET=s")
@@ -143,6 +153,10 @@ func TestMistakes(t *testing.T) {
 		{"not a boolean", []string{"LATCHKEY_GITHUB_APP=maybe"}, "--github-app (LATCHKEY_GITHUB_APP): must be true or false"},
 		{"what to revoke", []string{"LATCHKEY_GITHUB_REVOKE=all"}, "--github-revoke (LATCHKEY_GITHUB_REVOKE): must be token or grant"},
 		{"revoking for no client", []string{"LATCHKEY_GITHUB_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_SECRET=", "LATCHKEY_GITHUB_REVOKE=grant", "LATCHKEY_GOOGLE_CLIENT_ID=g", "LATCHKEY_GOOGLE_CLIENT_SECRET=g"}, "--github-revoke (LATCHKEY_GITHUB_REVOKE): is given without --github-client-id"},
+		{"metrics for everybody", []string{"LATCHKEY_METRICS_LISTEN=0.0.0.0:9420"}, "--metrics-listen (LATCHKEY_METRICS_LISTEN): \"0.0.0.0:9420\" is not a loopback address"},
+		{"metrics on all addresses", []string{"LATCHKEY_METRICS_LISTEN=:9420"}, "is not a loopback address"},
+		{"metrics nowhere", []string{"LATCHKEY_METRICS_LISTEN=9420"}, "--metrics-listen (LATCHKEY_METRICS_LISTEN): \"9420\" is not host:port"},
+		{"no metrics to skip a check for", []string{"LATCHKEY_SKIP_METRICS_LOOPBACK_CHECK=true"}, "is given without --metrics-listen"},
 		{"an API in the clear", []string{"LATCHKEY_GITHUB_API_URL=http://ghe.example"}, "--github-api-url (LATCHKEY_GITHUB_API_URL)"},
 		{"a password in a URL", []string{"LATCHKEY_ISSUER=https://u:hunter2@x.example"}, "--issuer (LATCHKEY_ISSUER): is not a URL"},
 		{"not an origin", []string{"LATCHKEY_ALLOWED_ORIGIN=https://a.example/"}, "--allowed-origin (LATCHKEY_ALLOWED_ORIGIN)"},

@@ -29,7 +29,7 @@ func routes(cfg config, mcp, auth, pages http.Handler) http.Handler {
 	outer := http.NewServeMux()
 	outer.HandleFunc("GET /healthz", healthy)
 	outer.Handle("/", canonical(cfg.Public, mux))
-	return logged(cfg.Log, outer)
+	return logged(cfg.Log, cfg.Hooks.Request, outer)
 }
 
 var authPaths = []string{
@@ -79,12 +79,17 @@ func sameLoopback(u *url.URL, host string) bool {
 
 // logged writes a line for each request: no query, no header, and of the path only
 // what can't hold a secret.
-func logged(log *slog.Logger, next http.Handler) http.Handler {
+//
+// observe, which may be nil, is told the pattern that served the request.
+func logged(log *slog.Logger, observe func(route string, status int), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, rec := time.Now(), &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(rec, r)
 		log.Info("request", "method", r.Method, "path", loggedPath(r.URL.Path),
 			"status", rec.status, "ms", time.Since(start).Milliseconds())
+		if observe != nil {
+			observe(r.Pattern, rec.status)
+		}
 	})
 }
 

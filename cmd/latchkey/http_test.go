@@ -100,7 +100,7 @@ func TestCanonicalHost(t *testing.T) {
 // TestRequestLog holds that what a request carries doesn't reach the log.
 func TestRequestLog(t *testing.T) {
 	var out bytes.Buffer
-	h := logged(slog.New(slog.NewTextHandler(&out, nil)), named("x"))
+	h := logged(slog.New(slog.NewTextHandler(&out, nil)), nil, named("x"))
 	for _, path := range []string{
 		"/connect/s3cr3t", "/s3cr3t", "/mcp/s3cr3t", "/callback/github?code=s3cr3t&state=s3cr3t", "/.well-known/s3cr3t",
 		"/authorize?login_hint=s3cr3t", "/signin/callback?code=s3cr3t", "/.well-known/oauth-protected-resource/s3cr3t",

@@ -29,6 +29,15 @@ func (c *serveCommand) run(ctx context.Context, p program) error {
 		return err
 	}
 	defer l.Close()
+	if c.MetricsListen != "" {
+		if cfg.Metrics, err = listen(ctx, string(c.MetricsListen)); err != nil {
+			return err
+		}
+		defer cfg.Metrics.Close()
+		if host, _, _ := splitAddress(string(c.MetricsListen)); !isLoopback(host) {
+			cfg.Log.Warn("everyone who reaches the metrics' address can read them: --skip-metrics-loopback-check is set", "addr", cfg.Metrics.Addr())
+		}
+	}
 	lock, err := lockData(cfg.Data)
 	if err != nil {
 		return err
@@ -60,6 +69,9 @@ func (c config) serve(ctx context.Context, l net.Listener, ready func()) error {
 	}
 	defer s.vault.Close() // waits for refreshes under way
 	defer c.upkeep(ctx, s.vault)()
+	if s.metrics != nil {
+		defer serveMetrics(ctx, c.Metrics, s.metrics, c)()
+	}
 	go s.vault.CheckAudit(ctx) // in the background: a long record takes seconds
 	go c.warnIssuer(ctx)
 	ready()

@@ -31,6 +31,9 @@ type serveCommand struct {
 	GitHubRevoke text          `name:"github-revoke" placeholder:"WHAT" default:"token" env:"LATCHKEY_GITHUB_REVOKE" group:"github" help:"What a disconnect ends at GitHub: token, the one that is disconnected, or grant, every token that the account ever gave the client, also those of other people and installations that use it."`
 	Google       providerFlags `embed:"" prefix:"google-" envprefix:"LATCHKEY_GOOGLE_" group:"google"`
 
+	MetricsListen      text   `placeholder:"ADDRESS" env:"LATCHKEY_METRICS_LISTEN" help:"Serve Prometheus metrics there, at /metrics and without a sign-in: a loopback address, like 127.0.0.1:9420."`
+	SkipMetricsAddress toggle `name:"skip-metrics-loopback-check" env:"LATCHKEY_SKIP_METRICS_LOOPBACK_CHECK" help:"Let --metrics-listen be any address, for a network that only your monitoring reaches."`
+
 	AllowedOrigin []text `placeholder:"ORIGIN" env:"LATCHKEY_ALLOWED_ORIGIN" help:"Let MCP clients on web pages of this origin call us. May be repeated."`
 }
 
@@ -66,6 +69,7 @@ func (c *serveCommand) settings() (config, error) {
 	if _, _, err := splitAddress(string(c.Listen)); err != nil {
 		m.add("listen", "%q is not host:port", c.Listen)
 	}
+	c.metricsAddress(&m)
 	c.signIn(&cfg, &m)
 	c.providers(&cfg, &m)
 	for _, o := range c.AllowedOrigin {
@@ -76,6 +80,26 @@ func (c *serveCommand) settings() (config, error) {
 		cfg.AllowedOrigins = append(cfg.AllowedOrigins, string(o))
 	}
 	return cfg, m.err()
+}
+
+// metricsAddress checks where metrics are served: they say how much this server is
+// used, and nobody signs in to read them.
+func (c *serveCommand) metricsAddress(m *mistakes) {
+	anywhere := c.SkipMetricsAddress.on("skip-metrics-loopback-check", m)
+	if c.MetricsListen == "" {
+		if anywhere {
+			m.add("skip-metrics-loopback-check", "is given without %s", setting("metrics-listen"))
+		}
+		return
+	}
+	host, _, err := splitAddress(string(c.MetricsListen))
+	switch {
+	case err != nil:
+		m.add("metrics-listen", "%q is not host:port", c.MetricsListen)
+	case !isLoopback(host) && !anywhere:
+		m.add("metrics-listen", "%q is not a loopback address, and everyone who reaches it can read the metrics: use one, or add %s",
+			c.MetricsListen, setting("skip-metrics-loopback-check"))
+	}
 }
 
 // publicURL is our origin, without a slash at its end.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -37,6 +38,8 @@ type config struct {
 	AcceptJWTType  bool
 	Log            *slog.Logger
 	Now            func() time.Time
+	Metrics        net.Listener // where they are served; nil means that nothing is counted
+	Hooks          hooks        // filled in by newService
 }
 
 // externalIssuer is an authorization server that isn't ours, and our pages' client
@@ -47,6 +50,7 @@ type externalIssuer struct{ Issuer, ClientID, ClientSecret string }
 type service struct {
 	handler http.Handler
 	vault   *store.Vault
+	metrics *metrics // nil where nothing is counted
 }
 
 // newService opens the vault and puts the parts together. Each part gets values
@@ -56,9 +60,14 @@ func newService(ctx context.Context, cfg config) (_ *service, err error) {
 	if err != nil {
 		return nil, err
 	}
+	counts := cfg.metrics()
+	cfg.Hooks = counts.hooks()
 	vault, err := openVault(ctx, cfg, providers)
 	if err != nil {
 		return nil, err
+	}
+	if counts != nil {
+		counts.watch(vault)
 	}
 	defer func() {
 		if err != nil {
@@ -77,7 +86,23 @@ func newService(ctx context.Context, cfg config) (_ *service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &service{routes(cfg, mcp, iss.handler, pages.Handler()), vault}, nil
+	return &service{routes(cfg, mcp, iss.handler, pages.Handler()), vault, counts}, nil
+}
+
+// metrics has the names of the tools and providers that are served; nil where
+// nothing is counted.
+func (c config) metrics() *metrics {
+	if c.Metrics == nil {
+		return nil
+	}
+	var tools, providers []string
+	for _, m := range c.served() {
+		providers = append(providers, m.Provider)
+		for _, t := range m.Tools {
+			tools = append(tools, t.Spec().Name)
+		}
+	}
+	return newMetrics(tools, providers)
 }
 
 // newProviders is the providers that have a client.
@@ -114,7 +139,7 @@ func openVault(ctx context.Context, cfg config, providers *oauthflow.Providers) 
 	}
 	vault, err := store.Open(ctx, store.Config{
 		Backend: backend, Keys: keys, Exchange: providers, Issuer: cfg.issuer(), Now: cfg.Now,
-		Log: cfg.Log,
+		Log: cfg.Log, Observe: cfg.Hooks.Event,
 	})
 	if err != nil {
 		return nil, errors.Join(err, backend.Close())
@@ -199,7 +224,7 @@ func newMCP(cfg config, vault *store.Vault, providers *oauthflow.Providers, iss 
 		Version: version, PublicURL: cfg.Public, Issuer: cfg.issuer(), Verifier: verifier,
 		Vault: vault, Modules: cfg.served(), ConnectLink: pages.ConnectLink,
 		BaseURLs: providers.BaseURLs(), AllowedOrigins: cfg.AllowedOrigins,
-		Log: cfg.Log, Now: cfg.Now,
+		Log: cfg.Log, Now: cfg.Now, ObserveCall: cfg.Hooks.Call, ObserveRejection: cfg.Hooks.Rejection,
 	})
 }
 
