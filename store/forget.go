@@ -69,8 +69,13 @@ func (k Keyring) Forget(ctx context.Context, waiting func(context.Context) ([]Co
 	if cut != nil { // on a full disk there may be room by now
 		cut = k.cutOff(ctx)
 	}
-	k.receipt(ctx, audit.Entry{Event: audit.Forget, Reason: fmt.Sprintf("%d connections were there; sessions, links and tokens of clients ended", len(infos))})
-	return f.unrevoked, errors.Join(cut, unread, unlisted, removed, f.failed)
+	err = errors.Join(cut, unread, unlisted, removed, f.failed)
+	said := fmt.Sprintf("%d connections were there; they, sessions, links and tokens of clients ended", len(infos))
+	if err != nil {
+		said += ", but not all of it"
+	}
+	k.receipt(ctx, audit.Entry{Event: audit.Forget, Reason: said})
+	return f.unrevoked, err
 }
 
 // cutOff notes that nothing from before now counts.

@@ -1,6 +1,9 @@
 package sqlite_test
 
 import (
+	"database/sql"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,4 +27,33 @@ func TestBackend(t *testing.T) {
 		}
 		return db
 	})
+}
+
+// Whatever table names people is known to Forget: its records and grants go, the
+// others stay and are said to.
+func TestTablesThatNamePeople(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir)
+	db, err := sql.Open("sqlite", filepath.Join(dir, sqlite.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), `SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c
+		WHERE m.type = 'table' AND c.name LIKE '%owner%' ORDER BY m.name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var tables []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, name)
+	}
+	if want := []string{"audit", "audit_unchained", "grants", "marks", "records"}; !slices.Equal(tables, want) {
+		t.Errorf("tables with an owner are %q, want %q: say in store.Forget and SECURITY.md what becomes of it", tables, want)
+	}
 }
