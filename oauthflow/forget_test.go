@@ -2,7 +2,9 @@ package oauthflow
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -218,6 +220,38 @@ func TestForgottenInAReplacement(t *testing.T) {
 	}
 	alice.post("/connections/google/replace", form).wants(t, http.StatusGone, "You were forgotten meanwhile")
 	w.nothingIsLeft("alice", "google")
+}
+
+// A token that begins to wait after the forgetting has looked for those that do is
+// taken back, and revoked.
+func TestForgottenBeforeAReplacementIsAsked(t *testing.T) {
+	w := newWorld(t)
+	alice := w.as("alice")
+	secondAccount(t, w, alice)
+	s, err := w.flow.session(alice.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := must(w.flow.parked.Owned(t.Context(), digest(s)))(t)
+	w.pass(time.Second)
+	if _, err := w.keyring("alice").Forget(t.Context(), func(context.Context) ([]store.Connection, error) { return nil, nil }); err != nil {
+		t.Fatal(err)
+	}
+	p := must(w.providers.get("google"))(t)
+	err = w.flow.askReplace(t.Context(), httptest.NewRecorder(), alice.request(), s, p, store.Info{}, items[0].Value)
+	if !errors.Is(err, errForgotten) {
+		t.Errorf("error %v", err)
+	}
+	w.nothingIsLeft("alice", "google")
+}
+
+// request is a GET with the browser's cookies.
+func (b *browser) request() *http.Request {
+	r := httptest.NewRequest(http.MethodGet, b.w.url+"/connections", nil)
+	for _, c := range b.jar.Cookies(must(url.Parse(b.w.url))(b.w.t)) {
+		r.AddCookie(c)
+	}
+	return r
 }
 
 // A session that is put in the moment of the forgetting, after the records went, is

@@ -121,6 +121,8 @@ func TestForgetEndsAllAtOnce(t *testing.T) {
 	needs(t, alice.Ready(ctx, github), "not connected yet")
 	needs(t, alice.Ready(ctx, store.Need{Provider: "google"}), "not connected yet")
 	same(t, slices.Contains(w.kinds("alice"), "session"), false)
+	// What a refresh leaves that began before its grant was gone.
+	ok(t, store.NewTable[string](w.vault, "lease").Put(ctx, "late", owner(w, "alice"), 0, "value"))
 	close(answer)
 	ok(t, <-done)
 	same(t, w.kinds("alice"), []string{"cutoff"})

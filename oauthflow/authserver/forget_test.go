@@ -45,12 +45,18 @@ func TestForgottenTokens(t *testing.T) {
 	w := newWorld(t, nil)
 	id, tokens := w.connected()
 	code := w.codeFor(id, appRedirect)
+	once := w.registerAs(map[string]any{ // without refresh tokens
+		"client_name": "Once", "redirect_uris": []string{appRedirect}, "token_endpoint_auth_method": "none",
+		"grant_types": []string{"authorization_code"},
+	}).json(t)["client_id"].(string)
+	short := w.codeFor(once, appRedirect)
 	w.clock.add(time.Second)
 	w.forget("bob")
 	tokens = w.tokensFrom(refreshing(id, tokens["refresh_token"].(string)))
 	w.forget("alice")
 	w.refused(refreshing(id, tokens["refresh_token"].(string)), 400, "invalid_grant")
 	w.refused(redemption(id, appRedirect, code), 400, "invalid_grant")
+	w.refused(redemption(once, appRedirect, short), 400, "invalid_grant")
 	w.clock.add(time.Second)
 	code = w.codeFor(id, appRedirect)
 	w.tokensFrom(redemption(id, appRedirect, code))
