@@ -40,17 +40,21 @@ type auditTable struct{ db *DB }
 func (a auditTable) Append(ctx context.Context, from, to audit.Head, rows []audit.Row) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.db.limit)
 	defer cancel()
-	tx, err := a.db.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return a.db.explain(err)
-	}
-	defer tx.Rollback()
-	if err := a.write(ctx, tx, from, to, rows); errors.Is(err, audit.ErrMoved) {
+	err := a.db.findRoom(ctx, func() error {
+		tx, err := a.db.writer.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if err := a.write(ctx, tx, from, to, rows); err != nil {
+			return err
+		}
+		return tx.Commit()
+	})
+	if errors.Is(err, audit.ErrMoved) {
 		return err
-	} else if err != nil {
-		return a.db.explain(err)
 	}
-	return a.db.explain(tx.Commit())
+	return a.db.explain(err)
 }
 
 func (a auditTable) write(ctx context.Context, tx *sql.Tx, from, to audit.Head, rows []audit.Row) error {

@@ -18,9 +18,9 @@ type disk struct {
 	mu    sync.Mutex
 	log   []diskOp
 	names map[string]int // file numbers, by name
-	files int
+	sizes []int64        // of files, by number
 
-	room     int64 // bytes that can still be written
+	room     int64 // bytes by which files can still grow
 	readOnly bool
 	failing  bool
 }
@@ -49,7 +49,7 @@ type diskFile struct {
 // newDisk is under dir until the test ends.
 func newDisk(t *testing.T, dir string) *disk {
 	installLayer()
-	d := &disk{names: map[string]int{}, room: math.MaxInt64}
+	d := &disk{names: map[string]int{}, room: math.MaxInt64, sizes: []int64{0}}
 	disks.Store(dir, d)
 	t.Cleanup(func() { disks.Delete(dir) })
 	return d
@@ -85,9 +85,9 @@ func (d *disk) opened(name string, made bool, flags int32) *diskFile {
 	defer d.mu.Unlock()
 	number, known := d.names[name]
 	if !known {
-		d.files++
-		number = d.files
+		number = len(d.sizes)
 		d.names[name] = number
+		d.sizes = append(d.sizes, 0)
 		d.log = append(d.log, diskOp{file: number, size: -1, name: name, made: true})
 	}
 	journal := flags&(sqlite3.SQLITE_OPEN_WAL|sqlite3.SQLITE_OPEN_MAIN_JOURNAL) != 0
@@ -108,14 +108,15 @@ func (f *diskFile) write(at int64, data []byte) (code int32) {
 	d := f.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	growth := max(0, at+int64(len(data))-d.sizes[f.number])
 	switch {
 	case d.failing:
 		return sqlite3.SQLITE_IOERR_WRITE
-	case d.room < int64(len(data)):
-		d.room = 0
+	case d.room < growth:
 		return sqlite3.SQLITE_FULL
 	}
-	d.room -= int64(len(data))
+	d.room -= growth
+	d.sizes[f.number] += growth
 	d.log = append(d.log, diskOp{file: f.number, at: at, data: slices.Clone(data), size: -1})
 	return sqlite3.SQLITE_OK
 }
@@ -127,6 +128,7 @@ func (f *diskFile) truncate(size int64) (code int32) {
 	if d.failing {
 		return sqlite3.SQLITE_IOERR_TRUNCATE
 	}
+	d.sizes[f.number] = size
 	d.log = append(d.log, diskOp{file: f.number, size: size})
 	return sqlite3.SQLITE_OK
 }

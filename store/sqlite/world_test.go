@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -103,6 +104,7 @@ func (w *world) open(ctx context.Context) error {
 	}
 	w.vault, err = store.Open(ctx, store.Config{
 		Backend: w.db, Keys: keys, Exchange: w.provider, Issuer: w.issuer.URL, Now: w.clock.Now,
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return errors.Join(err, w.db.Close())
