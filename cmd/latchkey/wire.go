@@ -35,6 +35,7 @@ type config struct {
 	Modules        []tools.Module      // those whose provider is configured are served
 	AllowedOrigins []string
 	AcceptJWTType  bool
+	AuditRetention time.Duration // 0 keeps the record for ever
 	Log            *slog.Logger
 	Now            func() time.Time
 }
