@@ -116,7 +116,7 @@ func TestAuditVerifyAfterRetention(t *testing.T) {
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}
-	stdout, stderr, code := latchkey("audit", "verify", "--data", dir, "--key-file", filepath.Join(dir, "key"))
+	stdout, stderr, code := latchkey("audit", "verify", "--data", dir, "--keys-file", filepath.Join(dir, "key"))
 	from := clock.Now().Add(-4 * 24 * time.Hour).Format(time.RFC3339)
 	if code != 0 || !strings.Contains(stdout, "complete from "+from+" on: retention removed 1 chain") {
 		t.Fatalf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)

@@ -201,6 +201,25 @@ func TestPruneTogether(t *testing.T) {
 	}
 }
 
+// A clock that was set back makes the last entry of a chain look old.
+func TestPruneLooksAtEveryEntry(t *testing.T) {
+	clock := storetest.NewClock()
+	f := newForger(t)
+	log := storetest.NewLog(f.db, clock.Now)
+	clock.Advance(f.rows()[len(f.rows())-1].Time.Add(2 * month).Sub(clock.Now()))
+	old := clock.Now().Add(-10 * 24 * time.Hour)
+	for _, at := range []time.Time{old, clock.Now(), old} {
+		if err := put(log, audit.Entry{Time: at, Event: audit.Release}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := storetest.VerifyAudit(t, f.db)
+	n, err := log.Prune(t.Context(), 5*24*time.Hour)
+	if report := storetest.VerifyAudit(t, f.db); err != nil || n != 2 || report.Chains != before.Chains-2 {
+		t.Fatalf("%d chains removed, want the forger's two, error %v", n, err)
+	}
+}
+
 func TestPruneKeepsTwoDays(t *testing.T) {
 	_, log, _ := yearLong(t, 8)
 	if n, err := log.Prune(t.Context(), audit.ShortestRetention-1); n != 0 || err == nil {

@@ -22,6 +22,7 @@ type rotator struct {
 	mu      sync.Mutex
 	alive   map[string]bool // refresh tokens
 	asked   int             // for a refresh
+	latest  string          // access token that it answered with
 	reused  int
 	revoked map[string]bool // access tokens
 	deaf    bool            // to revocations
@@ -31,14 +32,14 @@ func newRotator() *rotator {
 	return &rotator{alive: map[string]bool{}, revoked: map[string]bool{}}
 }
 
-// issue is a new token, for an hour.
-func (r *rotator) issue(now time.Time) store.Token {
+// issue is a new token, until then.
+func (r *rotator) issue(expiry time.Time) store.Token {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	refresh := rand.Text()
 	r.alive[refresh] = true
 	return store.Token{
-		Access: store.NewSecret(rand.Text()), Refresh: store.NewSecret(refresh), Expiry: now.Add(time.Hour),
+		Access: store.NewSecret(rand.Text()), Refresh: store.NewSecret(refresh), Expiry: expiry,
 	}
 }
 
@@ -53,7 +54,9 @@ func (r *rotator) Refresh(_ context.Context, _ string, t store.Token) (store.Tok
 	if !known {
 		return store.Token{}, &store.Refused{Reason: "the refresh token was used before"}
 	}
-	return r.issue(t.Expiry), nil
+	next := r.issue(t.Expiry)
+	r.set(func(r *rotator) { r.latest = next.Access.Reveal() })
+	return next, nil
 }
 
 func (r *rotator) Revoke(_ context.Context, _ string, t store.Token) error {
@@ -124,7 +127,8 @@ func (w *world) keyring(t *testing.T, subject string) store.Keyring {
 // connection is a new one of an account of its own.
 func (w *world) connection() store.Connection {
 	return store.Connection{
-		Provider: "github", Account: store.Account{ID: rand.Text()}, Token: w.provider.issue(w.clock.Now()),
+		Provider: "github", Account: store.Account{ID: rand.Text()},
+		Token: w.provider.issue(w.clock.Now().Add(10_000 * time.Hour)),
 	}
 }
 
