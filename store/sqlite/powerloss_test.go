@@ -184,6 +184,8 @@ type person struct {
 
 func (r *recording) person(t *testing.T, name string, seed uint64) *person {
 	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return &person{
 		recording: r, name: name, keys: r.world.keyring(t, name), caller: r.world.issuer.Caller(name),
 		table: store.NewTable[string](r.world.vault, "test"),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -30,7 +31,7 @@ var installLayer = sync.OnceFunc(func() {
 	install(sqlite3.Xsqlite3_vfs_find, sqlite3.Xsqlite3_vfs_register)
 })
 
-// kept are the functions that only SQLite refers to, and the tables of them.
+// kept are the functions that only SQLite refers to.
 var kept []any
 
 // install puts our layer before the one that is there: its own functions, but for
@@ -46,7 +47,7 @@ func install[T any](find func(*T, uintptr) uintptr, register func(*T, uintptr, i
 		closeFunc    = func(tls *T, file uintptr) int32
 	)
 	tls := new(T)
-	layer := *(*sqlite3.Tsqlite3_vfs)(pointer(find(tls, 0)))
+	layer := outside(*(*sqlite3.Tsqlite3_vfs)(pointer(find(tls, 0))))
 	watched := map[uintptr]*sqlite3.Tsqlite3_io_methods{} // by where theirs are
 	theirOpen, theirDelete := function[openFunc](layer.FxOpen), function[deleteFunc](layer.FxDelete)
 
@@ -95,9 +96,9 @@ func install[T any](find func(*T, uintptr) uintptr, register func(*T, uintptr, i
 		}
 		methods := &(*sqlite3.Tsqlite3_file)(pointer(file)).FpMethods
 		if watched[*methods] == nil {
-			on := *(*sqlite3.Tsqlite3_io_methods)(pointer(*methods))
-			watch(&on)
-			watched[*methods] = &on
+			on := outside(*(*sqlite3.Tsqlite3_io_methods)(pointer(*methods)))
+			watch(on)
+			watched[*methods] = on
 		}
 		*methods = uintptr(unsafe.Pointer(watched[*methods]))
 		openFiles.Store(file, d.opened(filepath.Base(path), err != nil, flags))
@@ -110,11 +111,9 @@ func install[T any](find func(*T, uintptr) uintptr, register func(*T, uintptr, i
 		}
 		return code
 	})
-	kept = append(kept, &layer, watched)
-	name := []byte("under test\x00")
-	kept = append(kept, name)
-	layer.FzName = uintptr(unsafe.Pointer(&name[0]))
-	if code := register(tls, uintptr(unsafe.Pointer(&layer)), 1); code != sqlite3.SQLITE_OK {
+	name := outside([16]byte{'u', 'n', 'd', 'e', 'r', ' ', 't', 'e', 's', 't'})
+	layer.FzName = uintptr(unsafe.Pointer(name))
+	if code := register(tls, uintptr(unsafe.Pointer(layer)), 1); code != sqlite3.SQLITE_OK {
 		panic(code)
 	}
 }
@@ -145,7 +144,18 @@ func diskUnder(name uintptr) (d *disk, path string) {
 	return d, path
 }
 
-// pointer is for memory that isn't Go's, or that kept keeps.
+// outside is a copy of v in memory that isn't Go's, as translated C wants it.
+func outside[V any](v V) *V {
+	page, err := syscall.Mmap(-1, 0, int(unsafe.Sizeof(v)), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		panic(err)
+	}
+	copied := (*V)(unsafe.Pointer(&page[0]))
+	*copied = v
+	return copied
+}
+
+// pointer is for memory that isn't Go's.
 func pointer(address uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&address)) }
 
 // function is the one at address, as translated C calls it.
