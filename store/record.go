@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/latchkey-mcp/latchkey/store/audit"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -33,6 +34,15 @@ func (v *Vault) checkAudit(ctx context.Context, all bool) {
 	if err := v.audit.Check(ctx, all); err != nil && ctx.Err() == nil {
 		v.report(err)
 	}
+}
+
+// PruneAudit removes what is older than keep from the audit record and says how
+// many chains that was; 0 keeps all for ever. Call it every hour.
+func (v *Vault) PruneAudit(ctx context.Context, keep time.Duration) (int, error) {
+	if keep == 0 {
+		return 0, nil
+	}
+	return v.audit.Prune(ctx, keep)
 }
 
 func (v *Vault) report(err error) { v.log.Error("audit record", "err", err) }

@@ -46,6 +46,10 @@ func (c *auditVerifyCommand) run(ctx context.Context, p program) error {
 		fmt.Fprintf(p.stdout, "%s  %s  %s\n", map[bool]string{true: "resealed", false: "wrong"}[f.Resealed], f.At, f.Why)
 	}
 	fmt.Fprintf(p.stdout, "%d entries with %d checkpoints in %d chains\n", report.Entries, report.Checkpoints, report.Chains)
+	if report.Pruned > 0 {
+		fmt.Fprintf(p.stdout, "complete from %s on: retention removed %d chains from before\n",
+			report.From.Format(time.RFC3339), report.Pruned)
+	}
 	fmt.Fprintf(p.stdout, "end %s/%d %x\n", report.Last.Chain, report.Last.Seq, report.Last.Hash)
 	return verdict(report, data, keys)
 }

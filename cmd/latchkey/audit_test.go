@@ -96,6 +96,37 @@ func TestAuditCommands(t *testing.T) {
 	}
 }
 
+// After retention, verify says from when on the record is complete.
+func TestAuditVerifyAfterRetention(t *testing.T) {
+	clock := storetest.NewClock()
+	iss, dir := storetest.NewIssuer(t, clock.Now), t.TempDir()
+	v, _ := storetest.OpenIn(t, dir, iss, nil)
+	for _, reason := range []string{"old", "new"} {
+		if err := v.Refuse(t.Context(), identity.Caller{}, audit.Entry{Reason: reason}); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(3 * 24 * time.Hour)
+	}
+	if n, err := v.PruneAudit(t.Context(), 0); n != 0 || err != nil {
+		t.Fatalf("%d chains removed, error %v", n, err)
+	}
+	if n, err := v.PruneAudit(t.Context(), 4*24*time.Hour); n != 1 || err != nil {
+		t.Fatalf("%d chains removed, error %v", n, err)
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := latchkey("audit", "verify", "--data", dir, "--keys-file", filepath.Join(dir, "key"))
+	from := clock.Now().Add(-4 * 24 * time.Hour).Format(time.RFC3339)
+	if code != 0 || !strings.Contains(stdout, "complete from "+from+" on: retention removed 1 chain") {
+		t.Fatalf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	stdout, _, _ = latchkey("audit", "tail", "--data", dir)
+	if strings.Contains(stdout, `"reason":"old"`) || !strings.Contains(stdout, `"reason":"new"`) || !strings.Contains(stdout, `"event":"prune"`) {
+		t.Fatalf("stdout %q", stdout)
+	}
+}
+
 // Keys of another vault vouch for nothing, and reseal nothing.
 func TestAuditWithOtherKeys(t *testing.T) {
 	dir, other := recordedVault(t, "x"), filepath.Join(t.TempDir(), "key")

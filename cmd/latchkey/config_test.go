@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
@@ -105,6 +106,7 @@ func TestServeSettings(t *testing.T) {
 			OAuthURL: "http://127.0.0.1:4000", APIURL: "https://ghe.example/api/v3",
 		},
 		AllowedOrigins: []string{"https://a.example", "https://b.example"},
+		AuditRetention: 400 * 24 * time.Hour,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -159,6 +161,8 @@ func TestMistakes(t *testing.T) {
 		{"no metrics to skip a check for", []string{"LATCHKEY_SKIP_METRICS_LOOPBACK_CHECK=true"}, "is given without --metrics-listen"},
 		{"an API in the clear", []string{"LATCHKEY_GITHUB_API_URL=http://ghe.example"}, "--github-api-url (LATCHKEY_GITHUB_API_URL)"},
 		{"a password in a URL", []string{"LATCHKEY_ISSUER=https://u:hunter2@x.example"}, "--issuer (LATCHKEY_ISSUER): is not a URL"},
+		{"too short a retention", []string{"LATCHKEY_AUDIT_RETENTION_DAYS=1"}, "--audit-retention-days (LATCHKEY_AUDIT_RETENTION_DAYS): \"1\" is not a number of days from 2"},
+		{"a retention of no days", []string{"LATCHKEY_AUDIT_RETENTION_DAYS=400d"}, "--audit-retention-days"},
 		{"not an origin", []string{"LATCHKEY_ALLOWED_ORIGIN=https://a.example/"}, "--allowed-origin (LATCHKEY_ALLOWED_ORIGIN)"},
 		{"not an address", []string{"LATCHKEY_LISTEN=8420"}, "--listen (LATCHKEY_LISTEN)"},
 		{"no secret file", []string{"LATCHKEY_GITHUB_CLIENT_SECRET=", "LATCHKEY_GITHUB_CLIENT_SECRET_FILE=/nowhere/secret"}, "--github-client-secret-file (LATCHKEY_GITHUB_CLIENT_SECRET_FILE): open /nowhere/secret"},
@@ -244,6 +248,7 @@ allowed-origin:
 			External:       &externalIssuer{"https://issuer.example", "pages", "issuer-secret"},
 			GitHub:         &oauthflow.Settings{ClientID: "12345", ClientSecret: "67890", App: true},
 			AllowedOrigins: []string{"https://a.example", "https://b.example"},
+			AuditRetention: 400 * 24 * time.Hour,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)

@@ -14,6 +14,7 @@ import (
 const (
 	sweepEvery  = 5 * time.Minute
 	revokeEvery = 30 * time.Second
+	pruneEvery  = time.Hour
 )
 
 // run serves real people and accounts until ctx ends.
@@ -78,8 +79,9 @@ func (c config) serve(ctx context.Context, l net.Listener, ready func()) error {
 	return serveHTTP(ctx, l, s.handler, c.Log)
 }
 
-// upkeep removes what expired from the vault, and retries the revocations that a
-// provider hasn't confirmed, until stop is called, which waits for both.
+// upkeep removes what expired from the vault and what is too old from the audit
+// record, and retries the revocations that a provider hasn't confirmed, until stop
+// is called, which waits for them.
 func (c config) upkeep(ctx context.Context, v *store.Vault) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var jobs sync.WaitGroup
@@ -90,5 +92,14 @@ func (c config) upkeep(ctx context.Context, v *store.Vault) (stop func()) {
 		})
 	})
 	jobs.Go(func() { c.every(ctx, revokeEvery, "retrying revocations", v.Revoke) })
+	jobs.Go(func() {
+		c.every(ctx, pruneEvery, "removing what is too old from the audit record", func(ctx context.Context) error {
+			n, err := v.PruneAudit(ctx, c.AuditRetention)
+			if n > 0 {
+				c.Log.Info("removed what is too old from the audit record", "chains", n)
+			}
+			return err
+		})
+	})
 	return func() { cancel(); jobs.Wait() }
 }

@@ -7,9 +7,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/latchkey-mcp/latchkey/oauthflow"
 	"github.com/latchkey-mcp/latchkey/oauthflow/authserver"
+	"github.com/latchkey-mcp/latchkey/store/audit"
 )
 
 // serveCommand is the settings of "latchkey serve". Every flag --a-b is also
@@ -34,6 +36,7 @@ type serveCommand struct {
 	MetricsListen      text   `placeholder:"ADDRESS" env:"LATCHKEY_METRICS_LISTEN" help:"Serve Prometheus metrics there, at /metrics and without a sign-in: a loopback address, like 127.0.0.1:9420."`
 	SkipMetricsAddress toggle `name:"skip-metrics-loopback-check" env:"LATCHKEY_SKIP_METRICS_LOOPBACK_CHECK" help:"Let --metrics-listen be any address, for a network that only your monitoring reaches."`
 
+	AuditDays     text   `name:"audit-retention-days" default:"400" env:"LATCHKEY_AUDIT_RETENTION_DAYS" help:"How many days the audit record is kept for, 2 or more; 0 keeps it for ever."`
 	AllowedOrigin []text `placeholder:"ORIGIN" env:"LATCHKEY_ALLOWED_ORIGIN" help:"Let MCP clients on web pages of this origin call us. May be repeated."`
 }
 
@@ -65,6 +68,8 @@ func (c *serveCommand) settings() (config, error) {
 		KeysFile:      string(c.Vault.KeysFile),
 		Keys:          c.Vault.keys(&m),
 		AcceptJWTType: c.SkipTypeCheck.on("skip-access-token-type-check", &m),
+
+		AuditRetention: c.auditRetention(&m),
 	}
 	if _, _, err := splitAddress(string(c.Listen)); err != nil {
 		m.add("listen", "%q is not host:port", c.Listen)
@@ -120,6 +125,17 @@ func (c *serveCommand) publicURL(m *mistakes) string {
 		host = strings.TrimSuffix(host, ":"+u.Port())
 	}
 	return u.Scheme + "://" + host
+}
+
+func (c *serveCommand) auditRetention(m *mistakes) time.Duration {
+	const day, most = 24 * time.Hour, 100 * 366
+	days, err := strconv.Atoi(string(c.AuditDays))
+	keep := time.Duration(days) * day
+	if err != nil || days > most || days != 0 && keep < audit.ShortestRetention {
+		m.add("audit-retention-days", "%q is not a number of days from 2 to %d, or 0 for ever", c.AuditDays, most)
+		return 0
+	}
+	return keep
 }
 
 // signIn fills in where people sign in: exactly one of the two ways.

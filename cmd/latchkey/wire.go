@@ -36,6 +36,7 @@ type config struct {
 	Modules        []tools.Module      // those whose provider is configured are served
 	AllowedOrigins []string
 	AcceptJWTType  bool
+	AuditRetention time.Duration // 0 keeps the record for ever
 	Log            *slog.Logger
 	Now            func() time.Time
 	Metrics        net.Listener // where they are served; nil means that nothing is counted

@@ -20,7 +20,16 @@
 // a head that says where it ends; both are authenticated with the vault's keys (an
 // AEAD tag over the hash: who opens grants can check the record, and rotating keys
 // needs nothing here as long as the old ones stay in the keyset). Chains are listed
-// in a segment, which is a chain too. That a whole database was put back to an
+// in a segment, which is a chain too.
+//
+// A process begins another chain after a day, or 50,000 entries. That is what old
+// entries are removed by (Log.Prune): whole chains, each in one commit with an entry
+// in the segment that says which chain it was, where and with what hash it ended,
+// and up to when. So Verify tells what retention removed from what somebody else
+// did, and says from when on the record is complete. Segments stay; they name
+// chains, and no people.
+//
+// That a whole database was put back to an
 // older copy can't be told from within: keep the last line of "latchkey audit
 // verify", or the output of "latchkey audit tail --follow", somewhere else.
 package audit
@@ -30,6 +39,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store/identity"
@@ -49,9 +59,10 @@ const (
 	Refresh    Event = "refresh"    // the vault asked the provider for a new access token
 
 	// The record's own.
-	Start  Event = "start"  // a process began a chain; in a segment, Reason is the chain
+	Start  Event = "start"  // a process began a chain, or went on from Of; in a segment, Reason is the chain
 	Stop   Event = "stop"   // it ended cleanly
 	Reseal Event = "reseal" // an operator went on after the break at Of; Reason says what it was
+	Prune  Event = "prune"  // retention removed the chain that ended with Of; Arguments is that entry's hash, Reason says why
 )
 
 // An Entry is what there is to record. Fields that don't apply are empty.
@@ -72,6 +83,9 @@ type Entry struct {
 type Ref string
 
 func refTo(chain string, seq int64) Ref { return Ref(chain + "/" + strconv.FormatInt(seq, 10)) }
+
+// chain is the name of the chain that r's entry is in.
+func (r Ref) chain() string { return string(r[:max(0, strings.LastIndexByte(string(r), '/'))]) }
 
 // A Row is an entry as a Table keeps it.
 type Row struct {
@@ -101,6 +115,9 @@ type Table interface {
 	// returns, whatever becomes of ctx. ErrMoved where the head or the entry
 	// that from speaks of isn't there (any more), or one of the rows is.
 	Append(ctx context.Context, from, to Head, rows []Row) error
+	// Replace is Append that also removes the whole chain gone, head and all: both
+	// or nothing. ErrMoved too where gone doesn't end there (any more).
+	Replace(ctx context.Context, gone, from, to Head, rows []Row) error
 	// Heads are those of all chains, by name, without Hash. A chain of which
 	// there are entries but no head has a head with Seq 0.
 	Heads(ctx context.Context) ([]Head, error)

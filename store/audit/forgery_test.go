@@ -36,8 +36,9 @@ func put(log *audit.Log, e audit.Entry) error {
 
 // A forger has the database file, and not the keys.
 type forger struct {
-	t  *testing.T
-	db *sqlite.DB
+	t   *testing.T
+	dir string
+	db  *sqlite.DB
 	*sql.DB
 }
 
@@ -75,7 +76,7 @@ func newForger(t *testing.T) *forger {
 	raw.SetMaxOpenConns(1) // which keeps temporary tables
 	t.Cleanup(func() { raw.Close() })
 	storetest.VerifyAudit(t, db)
-	return &forger{t, db, raw}
+	return &forger{t, dir, db, raw}
 }
 
 // run says whether the statement could be run.

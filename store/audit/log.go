@@ -45,10 +45,12 @@ type Log struct {
 	broken error       // for good
 	closed bool
 
-	// Where this process's chain ends; the zero Head where it must begin one.
-	// Only who drains touches them.
-	head Head
-	last Row
+	// Where this process's chain ends, and when it began; the zero Head where it must
+	// begin one. Only who drains touches them.
+	head  Head
+	last  Row
+	began time.Time
+	most  int64 // entries in a chain
 }
 
 // A pending entry waits to be written.
@@ -61,7 +63,7 @@ type pending struct {
 
 // NewLog is a log that begins its chain with its first entry.
 func NewLog(cfg Config) *Log {
-	l := &Log{Config: cfg}
+	l := &Log{Config: cfg, most: chainMost}
 	l.idle.L = &l.mu
 	return l
 }
@@ -168,7 +170,7 @@ func (l *Log) write(entries []Entry) ([]Ref, error) {
 	if err := l.Broken(); err != nil || len(entries) == 0 {
 		return nil, err
 	}
-	if l.head.Seq == 0 {
+	if l.head.Seq == 0 || l.head.Seq >= l.most || l.Now().Sub(l.began) >= chainLife {
 		if err := l.begin(); err != nil {
 			return nil, err
 		}
@@ -202,12 +204,17 @@ func (l *Log) put(head *Head, last *Row, entries []Entry) error {
 	return nil
 }
 
-// begin starts a chain and lists it. In this order, since a chain that is listed
+// begin starts a chain, where there is one before it as what that one goes on in,
+// and lists it. In this order, since a chain that is listed
 // but not there is one that somebody removed.
 func (l *Log) begin() error {
 	head := Head{Chain: l.Now().UTC().Format("20060102T150405Z-") + rand.Text()[:8]}
 	var last Row
-	if err := l.put(&head, &last, []Entry{{Time: l.Now(), Event: Start}}); err != nil {
+	start := Entry{Time: l.Now(), Event: Start}
+	if l.head.Seq > 0 {
+		start.Of = l.last.Ref()
+	}
+	if err := l.put(&head, &last, []Entry{start}); err != nil {
 		return err
 	}
 	err := ErrMoved
@@ -215,7 +222,7 @@ func (l *Log) begin() error {
 		err = l.list(head.Chain)
 	}
 	if err == nil {
-		l.head, l.last = head, last
+		l.head, l.last, l.began = head, last, start.Time
 	}
 	return err
 }
@@ -223,22 +230,9 @@ func (l *Log) begin() error {
 // list adds chain to the newest segment; ErrMoved where another process was
 // faster.
 func (l *Log) list(chain string) error {
-	ctx := context.Background()
-	heads, err := l.Table.Heads(ctx)
+	head, last, err := l.segmentEnd(context.Background())
 	if err != nil {
 		return err
-	}
-	v := newVerifier(l.Table, l.Seal, heads)
-	head, last := Head{Chain: segment(1)}, Row{}
-	if n := v.segments(); n > 0 {
-		head = v.heads[segment(n)]
-		if last, err = v.walk(ctx, head, head.Seq-1, nil); err != nil {
-			return err
-		}
-		head.Hash = last.Hash
-	}
-	if len(v.findings) > 0 {
-		return l.stop(v.findings[0])
 	}
 	return l.put(&head, &last, []Entry{{Time: l.Now(), Event: Start, Reason: chain}})
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
@@ -23,6 +23,10 @@ type Report struct {
 	Chains, Checkpoints, Entries int
 	Findings                     []Finding
 	Last                         Head // of the newest segment
+	// Pruned is how many chains retention has removed, and From, where there are
+	// some, the time from which on nothing was removed.
+	Pruned int
+	From   time.Time
 }
 
 // Bad is the first finding that no operator has resealed.
@@ -41,8 +45,10 @@ func Verify(ctx context.Context, t Table, seal tink.AEAD) (Report, error) {
 	return verify(ctx, t, seal, true)
 }
 
-// page is how many rows are read at once.
-const page = 1000
+const (
+	page        = 1000 // rows read at once
+	verifyTries = 5    // against what is removed meanwhile
+)
 
 type verifier struct {
 	table    Table
@@ -50,13 +56,15 @@ type verifier struct {
 	heads    map[string]Head
 	listed   map[string]bool
 	resealed map[Finding]bool
+	pruned   map[string]bool // chains
+	from     time.Time       // nothing later was pruned
 	findings []Finding
 	rows     int
 	marks    int
 }
 
 func newVerifier(t Table, seal tink.AEAD, heads []Head) *verifier {
-	v := &verifier{table: t, seal: seal, listed: map[string]bool{}, resealed: map[Finding]bool{}}
+	v := &verifier{table: t, seal: seal, listed: map[string]bool{}, resealed: map[Finding]bool{}, pruned: map[string]bool{}}
 	v.know(heads)
 	return v
 }
@@ -84,13 +92,27 @@ func (v *verifier) segments() int {
 }
 
 // verify checks all entries, or of each chain that isn't a segment only where it
-// ends.
-func verify(ctx context.Context, t Table, seal tink.AEAD, all bool) (Report, error) {
-	heads, err := t.Heads(ctx)
-	if err != nil {
-		return Report{}, err
+// ends. What it finds may be a chain that retention removes at that moment, and so
+// it looks again where the newest segment has moved meanwhile.
+func verify(ctx context.Context, t Table, seal tink.AEAD, all bool) (report Report, err error) {
+	for range verifyTries {
+		var heads []Head
+		if heads, err = t.Heads(ctx); err != nil {
+			return Report{}, err
+		}
+		v := newVerifier(t, seal, heads)
+		newest := v.heads[segment(v.segments())]
+		if report, err = v.report(ctx, heads, all); err != nil {
+			return Report{}, err
+		}
+		if _, bad := report.Bad(); !bad || v.heads[newest.Chain].Seq == newest.Seq {
+			break
+		}
 	}
-	v := newVerifier(t, seal, heads)
+	return report, nil
+}
+
+func (v *verifier) report(ctx context.Context, heads []Head, all bool) (Report, error) {
 	last, err := v.walkSegments(ctx)
 	if err != nil {
 		return Report{}, err
@@ -101,15 +123,14 @@ func verify(ctx context.Context, t Table, seal tink.AEAD, all bool) (Report, err
 	for i, f := range v.findings {
 		v.findings[i].Resealed = v.resealed[f] || !all && v.chainResealed(f)
 	}
-	return Report{len(v.heads), v.marks, v.rows, v.findings, last}, nil
+	return Report{len(v.heads), v.marks, v.rows, v.findings, last, len(v.pruned), v.from}, nil
 }
 
 // chainResealed is for a short look, which finds another entry than the first bad
 // one of a chain.
 func (v *verifier) chainResealed(f Finding) bool {
-	chain := f.At[:strings.LastIndexByte(string(f.At), '/')+1]
 	for known := range v.resealed {
-		if strings.HasPrefix(string(known.At), string(chain)) {
+		if known.At.chain() == f.At.chain() {
 			return true
 		}
 	}
@@ -128,6 +149,8 @@ func (v *verifier) walkSegments(ctx context.Context) (Head, error) {
 				v.listed[r.Reason] = true
 			case r.Event == Reseal:
 				v.resealed[Finding{At: r.Of, Why: r.Reason}] = true
+			case r.Event == Prune:
+				v.prune(r)
 			}
 		}
 		last, err := v.walk(ctx, v.heads[segment(i)], 0, trusted)
@@ -146,6 +169,10 @@ func (v *verifier) walkChains(ctx context.Context, heads []Head, all bool) error
 	}
 	for _, h := range heads {
 		if lists[h.Chain] {
+			continue
+		}
+		if v.pruned[h.Chain] {
+			v.find(h.Chain, max(h.Seq, 1), "retention removed its chain, and somebody put it back")
 			continue
 		}
 		after := int64(0)
@@ -181,7 +208,7 @@ func (v *verifier) findMissing(ctx context.Context) error {
 	v.know(heads)
 	var missing []string
 	for chain := range v.listed {
-		if _, ok := v.heads[chain]; !ok {
+		if _, ok := v.heads[chain]; !ok && !v.pruned[chain] {
 			missing = append(missing, chain)
 		}
 	}

@@ -16,6 +16,8 @@ func (db *DB) auditStatements() []prepared {
 	return []prepared{
 		{&s.addHead, db.writer, `INSERT INTO audit_heads (chain, seq, mark) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
 		{&s.moveHead, db.writer, `UPDATE audit_heads SET seq = ?, mark = ? WHERE chain = ? AND seq = ? AND mark = ?`},
+		{&s.dropHead, db.writer, `DELETE FROM audit_heads WHERE chain = ? AND seq = ? AND mark = ?`},
+		{&s.dropEntries, db.writer, `DELETE FROM audit WHERE chain = ?`},
 		// Only after the entry that it was hashed with.
 		{&s.addEntry, db.writer, `INSERT INTO audit (` + auditColumns + `)
 			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
@@ -38,19 +40,31 @@ type auditTable struct{ db *DB }
 
 // Append is one transaction, and so one flush to the disk, however many rows.
 func (a auditTable) Append(ctx context.Context, from, to audit.Head, rows []audit.Row) error {
+	return a.Replace(ctx, audit.Head{}, from, to, rows)
+}
+
+// Replace is one transaction too; gone may be the zero Head.
+func (a auditTable) Replace(ctx context.Context, gone, from, to audit.Head, rows []audit.Row) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.db.limit)
 	defer cancel()
-	tx, err := a.db.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return a.db.explain(err)
-	}
-	defer tx.Rollback()
-	if err := a.write(ctx, tx, from, to, rows); errors.Is(err, audit.ErrMoved) {
+	err := a.db.findRoom(ctx, func() error {
+		tx, err := a.db.writer.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if err := a.write(ctx, tx, from, to, rows); err != nil {
+			return err
+		}
+		if err := a.drop(ctx, tx, gone); err != nil {
+			return err
+		}
+		return tx.Commit()
+	})
+	if errors.Is(err, audit.ErrMoved) {
 		return err
-	} else if err != nil {
-		return a.db.explain(err)
 	}
-	return a.db.explain(tx.Commit())
+	return a.db.explain(err)
 }
 
 func (a auditTable) write(ctx context.Context, tx *sql.Tx, from, to audit.Head, rows []audit.Row) error {
@@ -75,6 +89,17 @@ func (a auditTable) move(ctx context.Context, tx *sql.Tx, from, to audit.Head) e
 		return touched(tx.StmtContext(ctx, a.db.stmt.addHead).ExecContext(ctx, to.Chain, to.Seq, to.Mark))
 	}
 	return touched(tx.StmtContext(ctx, a.db.stmt.moveHead).ExecContext(ctx, to.Seq, to.Mark, from.Chain, from.Seq, from.Mark))
+}
+
+func (a auditTable) drop(ctx context.Context, tx *sql.Tx, gone audit.Head) error {
+	if gone.Seq == 0 {
+		return nil
+	}
+	err := touched(tx.StmtContext(ctx, a.db.stmt.dropHead).ExecContext(ctx, gone.Chain, gone.Seq, gone.Mark))
+	if err == nil {
+		_, err = tx.StmtContext(ctx, a.db.stmt.dropEntries).ExecContext(ctx, gone.Chain)
+	}
+	return err
 }
 
 // blob is b, which the driver would take for NULL where it is nil.

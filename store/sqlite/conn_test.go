@@ -156,7 +156,7 @@ func TestFaultsAreExplained(t *testing.T) {
 		fault, says string
 	}{
 		"a full disk":   {"PRAGMA max_page_count = 1", "the disk is full: make room, nothing is lost"},
-		"read-only":     {"PRAGMA query_only(1)", "it can't be written: check the permissions"},
+		"read-only":     {"PRAGMA query_only(1)", "it can't be written: make the file and its directory writable"},
 		"a locked file": {"PRAGMA busy_timeout = 10", "another process keeps it locked"},
 		"a lost table":  {"DROP TABLE audit", "no such table"},
 	} {

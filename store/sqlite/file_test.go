@@ -93,8 +93,8 @@ func TestOpenErrors(t *testing.T) {
 		spoil func(dir string) error
 		says  string
 	}{
-		"a file in the directory's place": {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "make the data directory"},
-		"a directory in the file's place": {func(dir string) error { return os.MkdirAll(filepath.Join(dir, sqlite.File), 0o700) }, "open the database"},
+		"a file in the directory's place": {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "it can't be opened: not a directory"},
+		"a directory in the file's place": {func(dir string) error { return os.MkdirAll(filepath.Join(dir, sqlite.File), 0o700) }, "it can't be opened: is a directory"},
 		"not a database": {func(dir string) error {
 			return errors.Join(os.Mkdir(dir, 0o700),
 				os.WriteFile(filepath.Join(dir, sqlite.File), bytes.Repeat([]byte("x"), 9000), 0o600))

@@ -4,11 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
 
 	"github.com/pressly/goose/v3"
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 //go:embed migrations/*.sql
@@ -19,6 +22,24 @@ var migrations embed.FS
 const migrateTries = 5
 
 func migrate(ctx context.Context, db *sql.DB) error {
+	for try := 1; ; try++ {
+		err := migrateOnce(ctx, db)
+		var failed *driver.Error
+		if err == nil || try == migrateTries || errors.As(err, &failed) && !passing(failed.Code()) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond << (try - 1))
+	}
+}
+
+// passing reports whether a fault may be another process's doing, and no operator's
+// to mend.
+func passing(code int) bool {
+	return advice(code) == "" || code&0xff == sqlite3.SQLITE_BUSY || code&0xff == sqlite3.SQLITE_LOCKED
+}
+
+// migrateOnce has a provider of its own, since one that failed doesn't begin again.
+func migrateOnce(ctx context.Context, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -28,15 +49,10 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	for try := range migrateTries {
-		if _, err = provider.Up(ctx); err == nil {
-			return tooNew(ctx, provider)
-		}
-		if try < migrateTries-1 {
-			time.Sleep(50 * time.Millisecond << try)
-		}
+	if _, err := provider.Up(ctx); err != nil {
+		return err
 	}
-	return err
+	return tooNew(ctx, provider)
 }
 
 // tooNew refuses a database that a later version of Latchkey has changed.

@@ -19,7 +19,8 @@ import (
 
 	"github.com/latchkey-mcp/latchkey/store"
 	"github.com/latchkey-mcp/latchkey/store/audit"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	driver "modernc.org/sqlite" // "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // File is the database's name in its directory.
@@ -100,13 +101,13 @@ func makeFile(dir string) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make the data directory: %w", err)
-	}
 	path = filepath.Join(dir, File)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", explainFile(path, err)
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return "", fmt.Errorf("open the database: %w", err)
+		return "", explainFile(path, err)
 	}
 	return path, f.Close()
 }
@@ -171,11 +172,32 @@ func (db *DB) Fix(ctx context.Context, name, value string) (string, error) {
 func (db *DB) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.limit)
 	defer cancel()
-	result, err := stmt.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, db.explain(err)
+	var n int64
+	err := db.findRoom(ctx, func() error {
+		result, err := stmt.ExecContext(ctx, args...)
+		if err != nil {
+			return err
+		}
+		n, err = result.RowsAffected()
+		return err
+	})
+	return n, db.explain(err)
+}
+
+// findRoom runs write, and once more where the disk is full: what is in the log can
+// often be written to places that the database file has already, and the log is
+// then used again from its start. So somebody can disconnect, and the answer to a
+// refresh be kept, on a disk that is full.
+func (db *DB) findRoom(ctx context.Context, write func() error) error {
+	err := write()
+	var failed *driver.Error
+	if !errors.As(err, &failed) || failed.Code() != sqlite3.SQLITE_FULL || db.writer == nil {
+		return err
 	}
-	return result.RowsAffected()
+	if _, err := db.writer.ExecContext(ctx, "PRAGMA wal_checkpoint"); err != nil {
+		return failed
+	}
+	return write()
 }
 
 // query calls scan for each row. It reads to the end, which is when SQLite commits
@@ -183,17 +205,19 @@ func (db *DB) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, err
 func (db *DB) query(ctx context.Context, stmt *sql.Stmt, args []any, scan func(*sql.Rows) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.limit)
 	defer cancel()
-	rows, err := stmt.QueryContext(ctx, args...)
-	if err != nil {
-		return db.explain(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return db.explain(err)
+	return db.explain(db.findRoom(ctx, func() error {
+		rows, err := stmt.QueryContext(ctx, args...)
+		if err != nil {
+			return err
 		}
-	}
-	return db.explain(errors.Join(rows.Err(), rows.Close()))
+		defer rows.Close()
+		for rows.Next() {
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	}))
 }
 
 // one scans the only row into dest; store.ErrNotFound where there is none.

@@ -17,7 +17,7 @@ type statements struct {
 
 	addRecord, getRecord, listRecords, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
 
-	addHead, moveHead, addEntry, heads, entries, ownEntries *sql.Stmt
+	addHead, moveHead, dropHead, addEntry, dropEntries, heads, entries, ownEntries *sql.Stmt
 
 	fix *sql.Stmt
 

@@ -136,6 +136,44 @@ func testAuditTable(t *testing.T, b bench) {
 	same(t, len(rows), 0)
 }
 
+// Replace appends and removes a chain, both or nothing.
+func testAuditReplace(t *testing.T, b bench) {
+	ctx, table := t.Context(), b.Audit()
+	rows := func(chain string, n int64) (audit.Head, []audit.Row) {
+		var list []audit.Row
+		for seq := range n {
+			list = append(list, audit.Row{Chain: chain, Seq: seq + 1, Hash: []byte{byte(seq)}, Mark: []byte{}})
+		}
+		return audit.Head{Chain: chain, Seq: n, Mark: []byte("m")}, list
+	}
+	old, list := rows("old", 3)
+	ok(t, table.Append(ctx, audit.Head{Chain: "old"}, old, list))
+	note, list := rows("note", 1)
+	for name, gone := range map[string]audit.Head{
+		"an earlier end": {Chain: "old", Seq: 2, Mark: []byte("m")},
+		"another end":    {Chain: "old", Seq: 3, Mark: []byte("n")},
+		"no such chain":  {Chain: "odd", Seq: 3, Mark: []byte("m")},
+	} {
+		t.Log(name)
+		is(t, table.Replace(ctx, gone, audit.Head{Chain: "note"}, note, list), audit.ErrMoved)
+	}
+	is(t, table.Replace(ctx, old, audit.Head{Chain: "note", Seq: 1, Mark: []byte("x")}, note, list), audit.ErrMoved)
+	heads, err := b.open().Audit().Heads(ctx)
+	ok(t, err)
+	same(t, heads, []audit.Head{old})
+	kept, err := table.Rows(ctx, "old", 0, 10)
+	ok(t, err)
+	same(t, len(kept), 3)
+
+	ok(t, table.Replace(ctx, old, audit.Head{Chain: "note"}, note, list))
+	heads, err = b.open().Audit().Heads(ctx)
+	ok(t, err)
+	same(t, heads, []audit.Head{note})
+	kept, err = table.Rows(ctx, "old", 0, 10)
+	ok(t, err)
+	same(t, len(kept), 0)
+}
+
 // Two processes append at the same time, each to a chain of its own, while a third
 // verifies.
 func testAuditTwo(t *testing.T, b bench) {

@@ -44,6 +44,7 @@ func TestBackend(t *testing.T, open func(t *testing.T, now func() time.Time) sto
 		"fix":                       testFix,
 		"audit":                     testAudit,
 		"audit table":               testAuditTable,
+		"audit replace":             testAuditReplace,
 		"audit by two processes":    testAuditTwo,
 		"audit group commit":        testAuditTogether,
 		"audit tampering":           testAuditTampering,
