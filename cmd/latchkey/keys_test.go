@@ -85,7 +85,7 @@ func TestRetireKey(t *testing.T) {
 	if out, errs, code := latchkey("keys", "retire", "--data", dir, first); code != 0 || !strings.Contains(out, "Retired key "+first) {
 		t.Fatal(out, errs, code)
 	}
-	if out, errs, code := latchkey("keys", "list", "--data", dir); code != 0 || !strings.Contains(out, first+"  the audit record (retired)  0\n") {
+	if out, errs, code := latchkey("keys", "list", "--data", dir); code != 0 || !regexp.MustCompile(`(?m)^`+first+` +the audit record \(retired\) +0$`).MatchString(out) {
 		t.Fatal(out, errs, code)
 	}
 }
