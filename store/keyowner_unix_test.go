@@ -3,11 +3,10 @@
 package store_test
 
 import (
+	"context"
 	"os"
 	"syscall"
 	"testing"
-
-	"github.com/latchkey-mcp/latchkey/store"
 )
 
 // Root changes the key file of the user who serves, who can read it afterwards.
@@ -17,7 +16,7 @@ func TestKeyFileKeepsItsOwner(t *testing.T) {
 	}
 	w := newWorld(t)
 	ok(t, os.Chown(w.keyFile(), 65534, 65534))
-	_, err := store.AddKey(w.keyFile())
+	_, err := plain(w.keyFile()).Add(context.Background())
 	ok(t, err)
 	info, err := os.Stat(w.keyFile())
 	ok(t, err)

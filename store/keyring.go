@@ -16,6 +16,7 @@ import (
 // Reasons of a NeedsConnect, after "needs connecting:".
 const (
 	notConnected = "not connected yet"
+	notYet       = "the stored connection can't be read at the moment: try again in a minute"
 	unreadable   = "the stored connection can't be read any more"
 	rolledBack   = "the stored connection is an old copy that was put back"
 	expired      = "it expired, and the provider gave no way to renew it"
@@ -101,6 +102,9 @@ func (k Keyring) load(ctx context.Context, provider string) (held, error) {
 		return held{}, err
 	}
 	g, err := k.open(row)
+	if errors.Is(err, errBehind) {
+		return held{}, err
+	}
 	if err != nil {
 		return held{}, &NeedsConnect{Provider: provider, Reason: whyNot(err)}
 	}
@@ -128,8 +132,11 @@ func (k Keyring) open(row Row) (held, error) {
 
 // whyNot is the reason of a grant that open refused.
 func whyNot(err error) string {
-	if errors.Is(err, errRolledBack) {
+	switch {
+	case errors.Is(err, errRolledBack):
 		return rolledBack
+	case errors.Is(err, errBehind):
+		return notYet
 	}
 	return unreadable
 }
@@ -199,6 +206,9 @@ func (k Keyring) succeed(ctx context.Context, g *held, version int64) error {
 		return err
 	}
 	old, err := k.open(row)
+	if errors.Is(err, errBehind) {
+		return err
+	}
 	if err != nil || old.Account.ID != g.Account.ID {
 		return nil // nothing to take over
 	}

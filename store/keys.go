@@ -2,11 +2,15 @@ package store
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -22,49 +26,65 @@ type Keys struct {
 	made bool   // by this process, just now
 }
 
-// KeysFromFile reads the keyset at path, or makes one there with mode 0600 on
-// first start. A file that group or others can read is refused, and so is
-// anything that isn't a regular file.
-func KeysFromFile(path string) (*Keys, error) {
-	keys, err := ExistingKeys(path)
+// A KeyFile is where a keyset is kept.
+type KeyFile struct {
+	Path string
+	// KMS is the URI of the KMS key that encrypts the keyset in the file; "" where it
+	// is there in clear. The KMS is asked at the start and when the file changes,
+	// never for a grant, and for at most 15 s.
+	KMS string
+}
+
+// Keys reads the keyset, or makes one with mode 0600 on first start. A file that
+// group or others can read is refused, and so is anything that isn't a regular file,
+// or is in clear where f.KMS says otherwise.
+func (f KeyFile) Keys(ctx context.Context) (*Keys, error) {
+	keys, err := f.Existing(ctx)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return keys, err
 	}
-	made, err := makeKeyFile(path)
+	made, err := f.make(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if keys, err = ExistingKeys(path); err != nil {
+	if keys, err = f.Existing(ctx); err != nil {
 		return nil, err
 	}
 	keys.made = made
 	return keys, nil
 }
 
-// ExistingKeys is KeysFromFile without making any: fs.ErrNotExist where path
-// isn't there.
-func ExistingKeys(path string) (*Keys, error) {
-	state, err := readKeys(path)
+// Existing is Keys without making any: fs.ErrNotExist where the file isn't there.
+func (f KeyFile) Existing(ctx context.Context) (*Keys, error) {
+	state, err := f.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return newKeys(path, state), nil
+	return newKeys(f, state), nil
+}
+
+// KeysFromFile is the Keys of a file that has them in clear.
+func KeysFromFile(path string) (*Keys, error) {
+	return KeyFile{Path: path}.Keys(context.Background())
 }
 
 // KeysFromText is for a keyset that comes from the environment: text is what a key
-// file holds. Errors don't quote it.
-func KeysFromText(text string) (*Keys, error) {
-	state, err := parseKeys([]byte(text))
-	if err != nil {
+// file holds, encrypted by the KMS key at kms unless that is "". Errors don't quote it.
+func KeysFromText(ctx context.Context, text, kms string) (*Keys, error) {
+	state, err := parseKeys(ctx, []byte(text), kms)
+	if errors.Is(err, errNoKeyset) {
 		return nil, errors.New("it is not a keyset: it must be the whole content of a key file")
 	}
-	return newKeys("", state), nil
+	if err != nil {
+		return nil, fmt.Errorf("the keyset in LATCHKEY_KEYS: %w", err)
+	}
+	return newKeys(KeyFile{}, state), nil
 }
 
-func newKeys(path string, state *keyState) *Keys {
-	live := &liveKeys{path: path}
+func newKeys(f KeyFile, state *keyState) *Keys {
+	live := &liveKeys{file: f, clock: time.Now, log: slog.Default()}
 	live.now.Store(state)
-	return &Keys{aead: live, path: path}
+	return &Keys{aead: live, path: f.Path}
 }
 
 // String is where the keys are from, for errors; nothing of the keys.
@@ -80,29 +100,62 @@ const readTries = 5
 
 var errReplaced = errors.New("was replaced while it was opened")
 
-// readKeys reads the file at path.
-func readKeys(path string) (*keyState, error) {
-	raw, info, err := readKeyFile(path)
+// read reads the keyset that is in the file by now.
+func (f KeyFile) read(ctx context.Context) (*keyState, error) {
+	raw, info, err := readKeyFile(f.Path)
 	for try := 1; try < readTries && errors.Is(err, errReplaced); try++ {
-		raw, info, err = readKeyFile(path)
+		raw, info, err = readKeyFile(f.Path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	state, err := parseKeys(raw)
+	state, err := parseKeys(ctx, raw, f.KMS)
+	if errors.Is(err, errNoKeyset) {
+		return nil, fmt.Errorf("key file %s is damaged: restore it from a backup", f.Path)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("key file %s is damaged: restore it from a backup", path)
+		return nil, fmt.Errorf("key file %s: %w", f.Path, err)
 	}
 	state.file = info
 	return state, nil
 }
 
-func parseKeys(raw []byte) (*keyState, error) {
+var (
+	errNoKeyset = errors.New("not a keyset")
+	errNoKMS    = errors.New("it is encrypted by a KMS: name that KMS key with --keys-kms (LATCHKEY_KEYS_KMS)")
+	errInClear  = errors.New("it is in clear while --keys-kms (LATCHKEY_KEYS_KMS) is set: " +
+		"run latchkey keys wrap, which has that KMS key encrypt a key file")
+)
+
+// parseKeys never takes a keyset in clear for one that a KMS is to have encrypted: who
+// can write the file but not use the KMS would choose the keys.
+func parseKeys(ctx context.Context, raw []byte, kms string) (*keyState, error) {
+	if encrypted(raw) {
+		if kms == "" {
+			return nil, errNoKMS
+		}
+		handle, err := unwrapKeyset(ctx, kms, raw)
+		if err != nil {
+			return nil, err
+		}
+		return newKeyState(handle)
+	}
 	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(raw)))
 	if err != nil {
-		return nil, err
+		return nil, errNoKeyset
+	}
+	if kms != "" {
+		return nil, errInClear
 	}
 	return newKeyState(handle)
+}
+
+// encrypted reports whether raw is a keyset that a KMS encrypted.
+func encrypted(raw []byte) bool {
+	var file struct {
+		EncryptedKeyset []byte `json:"encryptedKeyset"`
+	}
+	return json.Unmarshal(raw, &file) == nil && len(file.EncryptedKeyset) > 0
 }
 
 func readKeyFile(path string) ([]byte, fs.FileInfo, error) {
@@ -148,15 +201,19 @@ func checkKeyFile(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// makeKeyFile writes a new keyset whole, or not at all: a file of another name
+// make writes a new keyset whole, or not at all: a file of another name
 // is filled, flushed and then linked, which fails where path exists. made is
 // false where another process was first.
-func makeKeyFile(path string) (made bool, err error) {
-	raw, err := newKeyset()
+func (f KeyFile) make(ctx context.Context) (made bool, err error) {
+	handle, err := keyset.NewHandle(aead.XChaCha20Poly1305KeyTemplate())
 	if err != nil {
 		return false, err
 	}
-	dir := filepath.Dir(path)
+	raw, err := written(ctx, handle, f.KMS)
+	if err != nil {
+		return false, fmt.Errorf("make the key file: %w", err)
+	}
+	dir := filepath.Dir(f.Path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return false, fmt.Errorf("make the key file's directory: %w", err)
 	}
@@ -165,7 +222,7 @@ func makeKeyFile(path string) (made bool, err error) {
 		return false, fmt.Errorf("make the key file: %w", err)
 	}
 	defer os.Remove(temp)
-	if err := os.Link(temp, path); errors.Is(err, fs.ErrExist) {
+	if err := os.Link(temp, f.Path); errors.Is(err, fs.ErrExist) {
 		return false, nil
 	} else if err != nil {
 		return false, fmt.Errorf("make the key file: %w", err)
@@ -173,24 +230,23 @@ func makeKeyFile(path string) (made bool, err error) {
 	return true, syncDir(dir)
 }
 
-func newKeyset() ([]byte, error) {
-	handle, err := keyset.NewHandle(aead.XChaCha20Poly1305KeyTemplate())
-	if err != nil {
-		return nil, err
+// written is the keyset as a key file holds it, encrypted by the KMS key at kms unless
+// that is "".
+func written(ctx context.Context, handle *keyset.Handle, kms string) ([]byte, error) {
+	if kms != "" {
+		return wrapKeyset(ctx, kms, handle)
 	}
-	return written(handle)
-}
-
-// written is the keyset as a key file holds it.
-func written(handle *keyset.Handle) ([]byte, error) {
 	var b bytes.Buffer
 	err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&b))
 	return b.Bytes(), err
 }
 
+// tempKeys is the name of a key file that is being made.
+const tempKeys = ".key-*"
+
 // writeTemp relies on os.CreateTemp: O_EXCL and mode 0600 from the start.
 func writeTemp(dir string, raw []byte) (string, error) {
-	f, err := os.CreateTemp(dir, ".key-*")
+	f, err := os.CreateTemp(dir, tempKeys)
 	if err != nil {
 		return "", err
 	}

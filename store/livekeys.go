@@ -1,11 +1,14 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 	"io/fs"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -16,13 +19,18 @@ import (
 // the file's identity, time and size before each sealing, so that nothing is sealed
 // with the former primary once another is promoted, and where it meets a key that it
 // doesn't know, so that what another process has sealed opens at once. It is a
-// tink.AEAD and safe for concurrent use.
+// tink.AEAD and safe for concurrent use. Where a KMS encrypts the file, see followKMS.
 type liveKeys struct {
-	path string // "" where there is no file to follow
+	file KeyFile // its Path is "" where there is no file to follow
 	now  atomic.Pointer[keyState]
 
 	mu     sync.Mutex
-	proven func(tink.AEAD) bool // they open the vault; nil before they are tied to one
+	proven func(tink.AEAD) bool // they open the vault; nil while they are tied to none
+	clock  func() time.Time
+	log    *slog.Logger
+	try    *kmsTry // the last one; nil before the first
+	// troubled: the last try failed, and the log has it.
+	troubled bool
 }
 
 // A keyState is a keyset as it was in its file.
@@ -78,13 +86,19 @@ func withRetired(handle *keyset.Handle) (tink.AEAD, error) {
 }
 
 func (k *liveKeys) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
-	return k.follow().aead.Encrypt(plaintext, associatedData)
+	state := k.follow()
+	if k.retiredMeanwhile(state) {
+		return nil, errBehind
+	}
+	return state.aead.Encrypt(plaintext, associatedData)
 }
 
 func (k *liveKeys) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	state := k.now.Load()
-	if !state.known[sealedBy(ciphertext)] {
-		state = k.follow()
+	if by := sealedBy(ciphertext); !state.known[by] {
+		if state = k.follow(); !state.known[by] && k.behind(state) {
+			return nil, errBehind
+		}
 	}
 	return state.aead.Decrypt(ciphertext, associatedData)
 }
@@ -94,16 +108,19 @@ func (k *liveKeys) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 // on as it started, and the next start says what is wrong.
 func (k *liveKeys) follow() *keyState {
 	state := k.now.Load()
-	if !state.outdated(k.path) {
+	if !state.outdated(k.file.Path) {
 		return state
+	}
+	if k.file.KMS != "" {
+		return k.followKMS()
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if state = k.now.Load(); !state.outdated(k.path) {
+	if state = k.now.Load(); !state.outdated(k.file.Path) {
 		return state // somebody else was first
 	}
 	for range readTries {
-		next, err := readKeys(k.path)
+		next, err := k.file.read(context.Background())
 		if err != nil || k.proven == nil {
 			return state
 		}
@@ -111,7 +128,7 @@ func (k *liveKeys) follow() *keyState {
 			k.now.Store(next)
 			return next
 		}
-		if !next.outdated(k.path) {
+		if !next.outdated(k.file.Path) {
 			return state
 		} // else the next step of a rotation overtook us: look again
 	}
@@ -123,7 +140,11 @@ func (s *keyState) outdated(path string) bool {
 		return false
 	}
 	info, err := os.Lstat(path)
-	return err == nil && !(os.SameFile(info, s.file) && info.ModTime().Equal(s.file.ModTime()) && info.Size() == s.file.Size())
+	return err == nil && !unchanged(info, s.file)
+}
+
+func unchanged(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // tie has k follow its file as long as what is there opens the vault.
@@ -131,6 +152,13 @@ func (k *liveKeys) tie(proven func(tink.AEAD) bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.proven = proven
+}
+
+// reports has k tell log what an operator must know.
+func (k *liveKeys) reports(log *slog.Logger, clock func() time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.log, k.clock = log, clock
 }
 
 // sealedBy is the id of the key that ciphertext was sealed with; 0, which no key has,

@@ -135,10 +135,10 @@ func (r *rotation) run(rotations int) {
 	r.replace()
 	for range rotations {
 		r.replace()
-		id, err := store.AddKey(r.keyFile())
+		id, err := plain(r.keyFile()).Add(context.Background())
 		ok(r.t, err)
 		r.replace()
-		ok(r.t, store.PromoteKey(r.keyFile(), id))
+		ok(r.t, plain(r.keyFile()).Promote(context.Background(), id))
 		r.replace()
 		result, err := store.Rewrap(r.t.Context(), r.db, r.keys(), nil)
 		ok(r.t, err)

@@ -154,7 +154,7 @@ func eachRecord(ctx context.Context, s Sealed, aead tink.AEAD, visit func(uint32
 			if err := visit(sealedBy(r.Data), func() error {
 				plain, err := aead.Decrypt(r.Data, recordData(r))
 				if err != nil {
-					return errSealed
+					return unopened(err)
 				}
 				data, err := aead.Encrypt(plain, recordData(r))
 				if err != nil {

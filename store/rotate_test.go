@@ -17,10 +17,13 @@ import (
 
 func (w *world) keyFile() string { return filepath.Join(w.dir, "key") }
 
+// plain is a key file without a KMS.
+func plain(path string) store.KeyFile { return store.KeyFile{Path: path} }
+
 // keys is the key file as the command line opens it.
 func (w *world) keys() *store.Keys {
 	w.t.Helper()
-	keys, err := store.ExistingKeys(w.keyFile())
+	keys, err := plain(w.keyFile()).Existing(w.t.Context())
 	ok(w.t, err)
 	return keys
 }
@@ -28,9 +31,9 @@ func (w *world) keys() *store.Keys {
 // rotate adds a key and promotes it.
 func (w *world) rotate() (id uint32) {
 	w.t.Helper()
-	id, err := store.AddKey(w.keyFile())
+	id, err := plain(w.keyFile()).Add(context.Background())
 	ok(w.t, err)
-	ok(w.t, store.PromoteKey(w.keyFile(), id))
+	ok(w.t, plain(w.keyFile()).Promote(context.Background(), id))
 	return id
 }
 
@@ -61,13 +64,13 @@ func TestRotationSteps(t *testing.T) {
 	alice, _ := w.connect("alice")
 	same(t, w.use(), map[uint32]int64{first: 2}) // the grant and what checks the keys
 
-	second, err := store.AddKey(w.keyFile())
+	second, err := plain(w.keyFile()).Add(context.Background())
 	ok(t, err)
 	same(t, w.primary(), first)
 	bob, _ := w.connect("bob")
 	same(t, w.use(), map[uint32]int64{first: 3})
 
-	ok(t, store.PromoteKey(w.keyFile(), second))
+	ok(t, plain(w.keyFile()).Promote(context.Background(), second))
 	same(t, w.primary(), second)
 	w.connect("carol") // the process has been running all the time
 	same(t, w.use(), map[uint32]int64{first: 3, second: 1})
@@ -101,19 +104,19 @@ func TestRetiredKey(t *testing.T) {
 	w.connect("alice")
 	session, err := w.vault.AEAD("session").Encrypt([]byte("alice"), nil)
 	ok(t, err)
-	contains(t, store.RetireKey(w.keyFile(), first), w.keyFile(), "the primary can't")
-	contains(t, store.RetireKey(w.keyFile(), 1), w.keyFile(), "no key 1")
+	contains(t, plain(w.keyFile()).Retire(context.Background(), first), w.keyFile(), "the primary can't")
+	contains(t, plain(w.keyFile()).Retire(context.Background(), 1), w.keyFile(), "no key 1")
 	second := w.rotate()
 	_, err = store.Rewrap(t.Context(), w.db, w.keys(), nil)
 	ok(t, err)
 	_, err = w.vault.AEAD("session").Decrypt(session, nil)
 	ok(t, err)
 
-	ok(t, store.RetireKey(w.keyFile(), first))
+	ok(t, plain(w.keyFile()).Retire(context.Background(), first))
 	list, err := w.keys().List()
 	ok(t, err)
 	same(t, list, []store.Key{{ID: first, Retired: true}, {ID: second, Primary: true}})
-	contains(t, store.PromoteKey(w.keyFile(), first), w.keyFile(), "no key")
+	contains(t, plain(w.keyFile()).Promote(context.Background(), first), w.keyFile(), "no key")
 	w.connect("bob") // seals
 	for _, v := range []*world{w, w.other()} {
 		if _, err := v.vault.AEAD("session").Decrypt(session, nil); err == nil {
@@ -157,7 +160,7 @@ func TestRotationWithCopies(t *testing.T) {
 	copied := func() *world {
 		raw, err := os.ReadFile(w.keyFile())
 		ok(t, err)
-		keys, err := store.KeysFromText(string(raw))
+		keys, err := store.KeysFromText(t.Context(), string(raw), "")
 		ok(t, err)
 		v := *w
 		v.vault, err = store.Open(t.Context(), store.Config{
@@ -167,10 +170,10 @@ func TestRotationWithCopies(t *testing.T) {
 		return &v
 	}
 	before := copied()
-	id, err := store.AddKey(w.keyFile())
+	id, err := plain(w.keyFile()).Add(context.Background())
 	ok(t, err)
 	added := copied() // as it is restarted with, before the second step
-	ok(t, store.PromoteKey(w.keyFile(), id))
+	ok(t, plain(w.keyFile()).Promote(context.Background(), id))
 	_, err = store.Rewrap(t.Context(), w.db, w.keys(), nil)
 	ok(t, err)
 	ok(t, alice.Ready(t.Context(), github))
@@ -268,9 +271,12 @@ func TestKeysFollowOnlyTheirOwn(t *testing.T) {
 			_, err := store.KeysFromFile(path + ".other")
 			return errors.Join(err, os.Rename(path+".other", path))
 		},
-		"missing":   os.Remove,
-		"damaged":   func(path string) error { return os.Truncate(path, 10) },
-		"loosened":  func(path string) error { _, err := store.AddKey(path); return errors.Join(err, os.Chmod(path, 0o644)) },
+		"missing": os.Remove,
+		"damaged": func(path string) error { return os.Truncate(path, 10) },
+		"loosened": func(path string) error {
+			_, err := plain(path).Add(context.Background())
+			return errors.Join(err, os.Chmod(path, 0o644))
+		},
 		"unchanged": func(string) error { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -294,7 +300,7 @@ func TestKeyFileIsChangedWhole(t *testing.T) {
 	first, path := w.primary(), w.keyFile()
 	before, err := os.Stat(path)
 	ok(t, err)
-	_, err = store.AddKey(path)
+	_, err = plain(path).Add(context.Background())
 	ok(t, err)
 	after, err := os.Stat(path)
 	ok(t, err)
@@ -302,18 +308,18 @@ func TestKeyFileIsChangedWhole(t *testing.T) {
 	if os.SameFile(before, after) {
 		t.Fatal("written in place: a crash in between loses every key")
 	}
-	contains(t, store.PromoteKey(path, 1), path, "has no key 1", "latchkey keys list")
-	ok(t, store.PromoteKey(path, first))
+	contains(t, plain(path).Promote(context.Background(), 1), path, "has no key 1", "latchkey keys list")
+	ok(t, plain(path).Promote(context.Background(), first))
 	same(t, w.primary(), first)
 
 	ok(t, os.WriteFile(path+".new", nil, 0o600))
-	_, err = store.AddKey(path)
+	_, err = plain(path).Add(context.Background())
 	contains(t, err, path, "another latchkey", "remove "+path+".new")
 	ok(t, os.Remove(path+".new"))
 	ok(t, os.Chmod(path, 0o640))
-	_, err = store.AddKey(path)
+	_, err = plain(path).Add(context.Background())
 	contains(t, err, "chmod 600 "+path)
-	_, err = store.AddKey(path + ".none")
+	_, err = plain(path + ".none").Add(context.Background())
 	contains(t, err, "key file "+path+".none: ", "--keys-file")
 	for _, file := range []string{path + ".new", path + ".none", path + ".none.new"} {
 		if _, err := os.Lstat(file); !os.IsNotExist(err) {
@@ -329,7 +335,7 @@ func TestKeysAreAddedOneByOne(t *testing.T) {
 	var added atomic.Int64
 	for range 8 {
 		all.Go(func() {
-			if _, err := store.AddKey(w.keyFile()); err == nil {
+			if _, err := plain(w.keyFile()).Add(context.Background()); err == nil {
 				added.Add(1)
 			}
 		})
@@ -341,7 +347,7 @@ func TestKeysAreAddedOneByOne(t *testing.T) {
 }
 
 func TestKeysFromText(t *testing.T) {
-	_, err := store.KeysFromText(`{"key":"` + canary + `"}`)
+	_, err := store.KeysFromText(t.Context(), `{"key":"`+canary+`"}`, "")
 	contains(t, err, "whole content of a key file")
 
 	w := newWorld(t)
@@ -350,7 +356,7 @@ func TestKeysFromText(t *testing.T) {
 	ok(t, err)
 	raw, err := os.ReadFile(other)
 	ok(t, err)
-	keys, err := store.KeysFromText(string(raw))
+	keys, err := store.KeysFromText(t.Context(), string(raw), "")
 	ok(t, err)
 	_, err = store.Open(t.Context(), store.Config{Backend: w.db, Keys: keys, Exchange: w.provider, Issuer: w.issuer.URL})
 	contains(t, err, "LATCHKEY_KEYS is not the one")

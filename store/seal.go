@@ -24,6 +24,14 @@ const sealFormat = 1
 
 var errSealed = errors.New("the sealed row doesn't open")
 
+// unopened is errSealed, unless what doesn't open may do so soon.
+func unopened(err error) error {
+	if errors.Is(err, errBehind) {
+		return err
+	}
+	return errSealed
+}
+
 // A held is an opened grant.
 type held struct {
 	Info
@@ -80,7 +88,7 @@ func opened(keys tink.AEAD, who identity.Principal, row Row) (held, error) {
 	}
 	dataKey, err := keys.Decrypt(wrapped, keyData(who.Digest(), row.Provider, account, row.Version))
 	if err != nil {
-		return held{}, errSealed
+		return held{}, unopened(err)
 	}
 	cipher, err := subtle.NewAESGCM(dataKey)
 	if err != nil {
@@ -120,7 +128,7 @@ func rewrapped(keys tink.AEAD, row Row) ([]byte, error) {
 	ad := keyData(row.Owner, row.Provider, account, row.Version)
 	dataKey, err := keys.Decrypt(wrapped, ad)
 	if err != nil {
-		return nil, errSealed
+		return nil, unopened(err)
 	}
 	if wrapped, err = keys.Encrypt(dataKey, ad); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -127,6 +128,9 @@ func (t Table[T]) item(r Record, err error) (Item[T], error) {
 		return Item[T]{}, err
 	}
 	plain, err := t.vault.aead.Decrypt(r.Data, recordData(r))
+	if errors.Is(err, errBehind) {
+		return Item[T]{}, err
+	}
 	if err != nil {
 		return Item[T]{}, fmt.Errorf("a record of kind %s doesn't open", t.kind)
 	}

@@ -40,6 +40,7 @@ type Vault struct {
 	exchange Exchange
 	issuer   string
 	restored time.Time // from a backup; zero where it never was
+	keys     *Keys
 	aead     tink.AEAD
 	audit    *audit.Log
 	log      *slog.Logger
@@ -76,8 +77,9 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Keys.aead.reports(cfg.Log, cfg.Now)
 	v := &Vault{
-		backend: cfg.Backend, exchange: cfg.Exchange, issuer: cfg.Issuer,
+		backend: cfg.Backend, keys: cfg.Keys, exchange: cfg.Exchange, issuer: cfg.Issuer,
 		restored: restored, aead: aead, log: cfg.Log, now: cfg.Now, observer: cfg.Observe, closing: make(chan struct{}),
 	}
 	v.audit = audit.NewLog(audit.Config{
@@ -216,6 +218,7 @@ func (v *Vault) Sweep(ctx context.Context) (int64, error) {
 func (v *Vault) Close() error {
 	v.closed.Do(func() { close(v.closing) })
 	v.running.Wait()
+	v.keys.aead.tie(nil)
 	return errors.Join(v.audit.Close(), v.backend.Close())
 }
 

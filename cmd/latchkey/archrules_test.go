@@ -36,7 +36,7 @@ var confined = map[string][]string{
 	"github.com/coreos/go-oidc":   {"store/identity/", "oauthflow/authserver/"},
 	"github.com/mark3labs/mcp-go": {"mcpserver/"},
 	"github.com/google/go-github": {"tools/github/"},
-	"google.golang.org/api":       {"tools/calendar/"},
+	"google.golang.org/api":       {"tools/calendar/", "store/kms_gcpkms.go"},
 	"github.com/alecthomas/kong":  {"cmd/latchkey/"},
 	"golang.org/x/oauth2":         {"oauthflow/"},
 	"github.com/prometheus":       {"cmd/latchkey/metrics.go"},
@@ -45,6 +45,18 @@ var confined = map[string][]string{
 	"github.com/pressly/goose":    {"store/sqlite/"},
 	"unsafe":                      {},
 	"plugin":                      {},
+
+	"github.com/tink-crypto/tink-go-gcpkms":  {"store/kms_gcpkms.go"},
+	"github.com/tink-crypto/tink-go-awskms":  {"store/kms_awskms.go"},
+	"github.com/tink-crypto/tink-go-hcvault": {"store/kms_hcvault.go"},
+	"github.com/aws":                         {"store/kms_awskms.go"},
+	"github.com/hashicorp":                   {"store/kms_hcvault.go"},
+}
+
+// tagged are the files that the default build leaves out with all that they import,
+// each by the build tag that takes it in.
+var tagged = map[string]string{
+	"store/kms_gcpkms.go": "gcpkms", "store/kms_awskms.go": "awskms", "store/kms_hcvault.go": "hcvault",
 }
 
 // revealers are the files that may read a credential, beside store itself.
@@ -82,6 +94,11 @@ var rules = []rule{
 		"tools/github/m.go":         `package m; import _ "google.golang.org/api/gmail/v1"`,
 		"store/m.go":                `package m; import _ "unsafe"`,
 		"mcpserver/n.go":            `package m; import _ "github.com/prometheus/client_golang/prometheus"`,
+	}},
+	{"KMS drivers are left out by default", checkTagged, map[string]string{
+		"store/kms_hcvault.go": `package m; import _ "github.com/hashicorp/vault/api"`,
+		"store/kms_awskms.go":  "//go:build awskms || !gcpkms\n\npackage m",
+		"store/kms_gcpkms.go":  "//go:build hcvault\n\npackage m",
 	}},
 	{"who may reveal a secret", checkReveal, map[string]string{
 		"mcpserver/bind.go":    `package m; func f(s S) string { return s.Reveal() }`,
@@ -182,6 +199,14 @@ func checkConfined(f sourceFile) []string {
 		}
 	}
 	return faults
+}
+
+func checkTagged(f sourceFile) []string {
+	tag, ok := tagged[f.path]
+	if !ok || len(f.ast.Comments) > 0 && f.ast.Comments[0].Pos() < f.ast.Package && f.ast.Comments[0].List[0].Text == "//go:build "+tag {
+		return nil
+	}
+	return []string{"must start with //go:build " + tag}
 }
 
 func checkReveal(f sourceFile) []string {

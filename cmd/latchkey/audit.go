@@ -29,7 +29,7 @@ type auditVerifyCommand struct {
 
 // run checks the record, beside a server that appends to it or without one.
 func (c *auditVerifyCommand) run(ctx context.Context, p program) error {
-	data, keys, err := c.Vault.find()
+	data, keys, err := c.Vault.find(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ type auditResealCommand struct {
 // run needs the data to itself: a process that appends meanwhile would write on
 // into the segment that ends here.
 func (c *auditResealCommand) run(ctx context.Context, p program) error {
-	data, keys, err := c.Vault.find()
+	data, keys, err := c.Vault.find(ctx)
 	if err != nil {
 		return err
 	}

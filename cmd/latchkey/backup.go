@@ -98,7 +98,7 @@ provider didn't revoke it.
 // keyAdvice says whether the keys at hand open the restored vault, and what to do
 // where they don't.
 func (c *restoreCommand) keyAdvice(ctx context.Context, data, file string) string {
-	keys, err := c.Vault.existing(file)
+	keys, err := c.Vault.existing(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Sprintf("put the key file of that vault at %s, with mode 0600, before you start it.", file)
 	}

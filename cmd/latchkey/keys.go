@@ -20,35 +20,36 @@ type keysCommand struct {
 	Promote keysPromote `cmd:"" help:"Have an added key seal from now on."`
 	Rewrap  keysRewrap  `cmd:"" help:"Have that key seal what older ones still do. Ctrl-C stops it; the next time it goes on."`
 	Retire  keysRetire  `cmd:"" help:"Have a key that seals nothing any more open nothing either."`
+	Wrap    keysWrap    `cmd:"" help:"Have the KMS key of --keys-kms encrypt the key file; without that setting, have it in clear again."`
 }
 
 type keysAdd struct {
 	Vault vaultFlags `embed:""`
 }
 
-func (c *keysAdd) run(_ context.Context, p program) error {
+func (c *keysAdd) run(ctx context.Context, p program) error {
 	file, err := c.Vault.changeable()
 	if err != nil {
 		return err
 	}
-	id, err := store.AddKey(file)
+	id, err := file.Add(ctx)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, `Added key %d to %s. Who reads that file opens with it at once; it seals nothing yet.
 Back the file up, and give it to processes that have copies of it (LATCHKEY_KEYS). Then: latchkey keys promote %[1]d
-`, id, file)
+`, id, file.Path)
 	return nil
 }
 
 // changeable is the key file. Keys in the environment aren't ours to change.
-func (f vaultFlags) changeable() (string, error) {
+func (f vaultFlags) changeable() (store.KeyFile, error) {
 	_, file, err := f.check()
 	if err == nil && file == "" {
 		err = errors.New("the keys are in LATCHKEY_KEYS, which can't be changed from here: " +
 			"write them to a file, name it with --keys-file instead, and set LATCHKEY_KEYS to what it holds then")
 	}
-	return file, err
+	return f.keyFile(file), err
 }
 
 type keysPromote struct {
@@ -56,15 +57,15 @@ type keysPromote struct {
 	ID    uint32     `arg:"" help:"The key's id, as add and list print it."`
 }
 
-func (c *keysPromote) run(_ context.Context, p program) error {
+func (c *keysPromote) run(ctx context.Context, p program) error {
 	file, err := c.Vault.changeable()
 	if err != nil {
 		return err
 	}
-	if err := store.PromoteKey(file, c.ID); err != nil {
+	if err := file.Promote(ctx, c.ID); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "Key %d seals from now on. Processes that have copies of %s need this one too. Then: latchkey keys rewrap\n", c.ID, file)
+	fmt.Fprintf(p.stdout, "Key %d seals from now on. Processes that have copies of %s need this one too. Then: latchkey keys rewrap\n", c.ID, file.Path)
 	return nil
 }
 
@@ -123,12 +124,46 @@ func (c *keysRetire) run(ctx context.Context, p program) error {
 	if n := use[c.ID]; n > 0 {
 		return fmt.Errorf("key %d still seals %d rows: promote another, if it is the primary, and run latchkey keys rewrap", c.ID, n)
 	}
-	if err := store.RetireKey(file, c.ID); err != nil {
+	if err := file.Retire(ctx, c.ID); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, `Retired key %d in %s. Browser sessions that it sealed end; running processes follow when they next seal something.
 Backups from before the rewrap open only with a copy of the key file from then.
-`, c.ID, file)
+`, c.ID, file.Path)
+	return nil
+}
+
+type keysWrap struct {
+	Vault   vaultFlags `embed:""`
+	FromKMS text       `name:"from-kms" placeholder:"URI" help:"The KMS key that encrypts the file so far, where one does."`
+}
+
+func (c *keysWrap) run(ctx context.Context, p program) error {
+	if c.FromKMS != "" {
+		if err := store.CheckKMS(string(c.FromKMS)); err != nil {
+			return fmt.Errorf("--from-kms: %w", err)
+		}
+	}
+	file, err := c.Vault.changeable()
+	if err != nil {
+		return err
+	}
+	left, err := file.Wrap(ctx, string(c.FromKMS))
+	if err != nil {
+		return err
+	}
+	if file.KMS == "" {
+		fmt.Fprintf(p.stdout, "%s is in clear. Start every process without --keys-kms (LATCHKEY_KEYS_KMS) from now on.\n", file.Path)
+		return nil
+	}
+	fmt.Fprintf(p.stdout, `%s is encrypted by %s. Start every process with --keys-kms (LATCHKEY_KEYS_KMS) set to that; those that
+run go on with the keys that they have. Copies from before still hold the same keys: backups and snapshots of the
+file, LATCHKEY_KEYS elsewhere, freed blocks of its disk. Destroy them, or have those keys open nothing any more:
+latchkey keys add, promote, rewrap and retire.
+`, file.Path, file.KMS)
+	for _, name := range left {
+		fmt.Fprintf(p.stdout, "Remove %s too, which a first start left behind.\n", name)
+	}
 	return nil
 }
 

@@ -69,7 +69,7 @@ func TestRewrapIsInterrupted(t *testing.T) {
 // A key that something needs stays.
 func TestRetireKey(t *testing.T) {
 	dir := vaultOf(t, 2)
-	keys, err := store.ExistingKeys(filepath.Join(dir, "keys.json"))
+	keys, err := store.KeyFile{Path: filepath.Join(dir, "keys.json")}.Existing(t.Context())
 	check(t, err)
 	list, err := keys.List()
 	check(t, err)
@@ -124,7 +124,7 @@ func TestKeysInTheEnvironment(t *testing.T) {
 		}
 	}
 	cfg := config{Data: dir, Keys: string(raw)}
-	_, err = cfg.keyset()
+	_, err = cfg.keyset(t.Context())
 	check(t, err)
 	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
 		t.Fatal("a key file was made beside the keys from the environment")

@@ -67,6 +67,7 @@ func (c *serveCommand) settings() (config, error) {
 		Data:          c.Vault.data(&m),
 		KeysFile:      string(c.Vault.KeysFile),
 		Keys:          c.Vault.keys(&m),
+		KeysKMS:       c.Vault.kms(&m),
 		AcceptJWTType: c.SkipTypeCheck.on("skip-access-token-type-check", &m),
 
 		AuditRetention: c.auditRetention(&m),

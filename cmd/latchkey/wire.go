@@ -26,6 +26,7 @@ type config struct {
 	Data     string // directory
 	Keys     string // the keyset itself; else it is in
 	KeysFile string // "" means keys.json in Data
+	KeysKMS  string // URI of the KMS key that encrypts either, "" where none does
 
 	// Where people sign in; exactly one is set.
 	People   []string // made up: demo only
@@ -130,7 +131,7 @@ func newProviders(cfg config) (*oauthflow.Providers, error) {
 
 // openVault opens the vault in cfg.Data, which the caller has locked.
 func openVault(ctx context.Context, cfg config, providers *oauthflow.Providers) (*store.Vault, error) {
-	keys, err := cfg.keyset()
+	keys, err := cfg.keyset(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -150,11 +151,11 @@ func openVault(ctx context.Context, cfg config, providers *oauthflow.Providers) 
 
 // keyset is the vault's keys, made on first start unless they come from the
 // environment.
-func (c config) keyset() (*store.Keys, error) {
+func (c config) keyset(ctx context.Context) (*store.Keys, error) {
 	if c.Keys != "" {
-		return store.KeysFromText(c.Keys)
+		return store.KeysFromText(ctx, c.Keys, c.KeysKMS)
 	}
-	return store.KeysFromFile(keysFile(c.KeysFile, c.Data))
+	return store.KeyFile{Path: keysFile(c.KeysFile, c.Data), KMS: c.KeysKMS}.Keys(ctx)
 }
 
 // issuer is where access tokens come from: our own origin unless it is external.
