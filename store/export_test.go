@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Idle reports whether no refresh is under way in the background.
 func (v *Vault) Idle() bool {
@@ -14,4 +17,11 @@ func (v *Vault) Idle() bool {
 func (k Keyring) Stored(ctx context.Context, provider string) (Info, Token, error) {
 	g, err := k.load(ctx, provider)
 	return g.Info, g.token, err
+}
+
+// SetKMSTimeout replaces the time for a visit to a KMS until undo.
+func SetKMSTimeout(d time.Duration) (undo func()) {
+	was := kmsTimeout
+	kmsTimeout = d
+	return func() { kmsTimeout = was }
 }

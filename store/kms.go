@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
+	"strings"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -46,13 +46,13 @@ func CheckKMS(uri string) error {
 
 // kmsFor is the driver for the key at uri.
 func kmsFor(uri string) (*kmsDriver, error) {
-	u, err := url.Parse(uri)
-	if err != nil || u.Host == "" && u.Opaque == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		// A user's part may hold a password, so that uri isn't quoted.
+	kind, rest, _ := strings.Cut(uri, "://")
+	if rest == "" || strings.ContainsAny(uri, "@?#\\ \t\r\n") {
+		// What stands there may be a password, so that uri isn't quoted.
 		return nil, errors.New("is not a KMS key's URI: gcp-kms://…, aws-kms://arn:… or hcvault://HOST:PORT/MOUNT/keys/NAME")
 	}
 	driver, tag := (*kmsDriver)(nil), ""
-	switch u.Scheme {
+	switch kind {
 	case "gcp-kms":
 		driver, tag = gcpKMS(), "gcpkms"
 	case "aws-kms":
@@ -60,10 +60,10 @@ func kmsFor(uri string) (*kmsDriver, error) {
 	case "hcvault":
 		driver, tag = hcvaultKMS(), "hcvault"
 	default:
-		return nil, fmt.Errorf("there is no KMS of the kind %s://: give gcp-kms://…, aws-kms://… or hcvault://…", u.Scheme)
+		return nil, fmt.Errorf("there is no KMS of the kind %s://: give gcp-kms://…, aws-kms://… or hcvault://…", kind)
 	}
 	if driver == nil {
-		return nil, fmt.Errorf("this build has no driver for %s://: build with go build -tags %s ./cmd/latchkey", u.Scheme, tag)
+		return nil, fmt.Errorf("this build has no driver for %s://: build with go build -tags %s ./cmd/latchkey", kind, tag)
 	}
 	return driver, nil
 }

@@ -1,12 +1,14 @@
 package storetest
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +17,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
 )
 
 // A Transit is a strict stand-in for Vault's transit secrets engine, over TLS, with
@@ -32,6 +37,7 @@ type Transit struct {
 	trouble   string
 	namespace string
 	asked     []string
+	forgets   bool
 }
 
 // NewTransit serves until the test ends. Its variables are in the environment of the
@@ -91,6 +97,13 @@ func (v *Transit) Namespace(name string) {
 	v.namespace = name
 }
 
+// Forget has it decrypt nothing from now on, as a key whose versions are lost.
+func (v *Transit) Forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.forgets = true
+}
+
 // Asked is what was asked since the last time, as "encrypt one".
 func (v *Transit) Asked() []string {
 	v.mu.Lock()
@@ -104,7 +117,7 @@ func (v *Transit) Asked() []string {
 func (v *Transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	operation, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/transit/"), "/")
 	v.mu.Lock()
-	trouble, namespace := v.trouble, v.namespace
+	trouble, namespace, forgets := v.trouble, v.namespace, v.forgets
 	v.asked = append(v.asked, operation+" "+key)
 	v.mu.Unlock()
 	switch trouble {
@@ -127,7 +140,7 @@ func (v *Transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusForbidden, "permission denied")
 	case r.Header.Get("X-Vault-Request") != "true" || r.Method != http.MethodPut && r.Method != http.MethodPost:
 		refuse(w, r, http.StatusMethodNotAllowed, "unsupported operation")
-	case v.keys[key] == nil:
+	case v.keys[key] == nil || forgets && operation == "decrypt":
 		refuse(w, r, http.StatusBadRequest, "encryption key not found")
 	default:
 		v.operate(w, r, operation, v.keys[key])
@@ -180,4 +193,30 @@ func grant(w http.ResponseWriter, name, value string) {
 		"request_id": rand.Text(), "lease_id": "", "renewable": false, "lease_duration": 0,
 		"data": map[string]any{name: value, "key_version": 1}, "wrap_info": nil, "warnings": nil, "auth": nil,
 	})
+}
+
+// Keyset is a new keyset that the key of that name encrypts for purpose.
+func (v *Transit) Keyset(t testing.TB, key, purpose string) []byte {
+	t.Helper()
+	handle, err := keyset.NewHandle(aead.XChaCha20Poly1305KeyTemplate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := handle.WriteWithAssociatedData(keyset.NewJSONWriter(&b), transitKey{v.keys[key]}, []byte(purpose)); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A transitKey encrypts as the key does through the server.
+type transitKey struct{ cipher.AEAD }
+
+func (k transitKey) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
+	sealed := k.Seal(nil, nil, plaintext, associatedData)
+	return []byte("vault:v1:" + base64.StdEncoding.EncodeToString(sealed)), nil
+}
+
+func (k transitKey) Decrypt([]byte, []byte) ([]byte, error) {
+	return nil, errors.New("only the server does that")
 }
