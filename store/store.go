@@ -12,6 +12,8 @@
 //     account and version are associated data of the encryption; and only while no
 //     later version and no disconnect came after it;
 //   - keys are changed while processes with the old and the new keyset serve;
+//   - a KMS that encrypts the keyset is asked at the start and when the key file
+//     changes, never for a call, and a keyset in clear is never taken for it;
 //   - every write is a compare-and-swap on the row's version, and what was
 //     acknowledged is durable;
 //   - a refresh is done once for all who wait, in all processes on one database,

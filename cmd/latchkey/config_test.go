@@ -147,6 +147,8 @@ func TestMistakes(t *testing.T) {
 		{"a path", []string{"LATCHKEY_PUBLIC_URL=https://x.example/latchkey"}, "must be an origin"},
 		{"no sign-in", []string{"LATCHKEY_ISSUER=", "LATCHKEY_ISSUER_CLIENT_ID=", "LATCHKEY_ISSUER_CLIENT_SECRET="}, "made-up people exist only in latchkey demo"},
 		{"a client without its issuer", []string{"LATCHKEY_ISSUER="}, "--issuer (LATCHKEY_ISSUER): is missing, while its client is given"},
+		{"a KMS of no kind", []string{"LATCHKEY_KEYS_KMS=azure-kms://vault/key"}, "--keys-kms (LATCHKEY_KEYS_KMS): there is no KMS of the kind azure-kms://"},
+		{"a password in a KMS key", []string{"LATCHKEY_KEYS_KMS=hcvault://u:hunter2@vault/t/keys/k"}, "--keys-kms (LATCHKEY_KEYS_KMS): is not a KMS key's URI"},
 		{"two sign-ins", []string{"LATCHKEY_UPSTREAM_ISSUER=https://u.example", "LATCHKEY_UPSTREAM_CLIENT_ID=u", "LATCHKEY_UPSTREAM_CLIENT_SECRET=u"}, "--issuer (LATCHKEY_ISSUER): and --upstream-issuer (LATCHKEY_UPSTREAM_ISSUER) exclude each other"},
 		{"no issuer client", []string{"LATCHKEY_ISSUER_CLIENT_ID="}, "--issuer-client-id (LATCHKEY_ISSUER_CLIENT_ID): is missing"},
 		{"no provider", []string{"LATCHKEY_GITHUB_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_SECRET="}, "configure at least one provider"},
