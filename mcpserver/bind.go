@@ -27,6 +27,7 @@ type call struct {
 	title     string // what people call the provider's service
 	arguments json.RawMessage
 	digest    [sha256.Size]byte // of the arguments, white space aside
+	account   string            // the id of the one that it works with, from first to last
 	modern    modern
 }
 
@@ -134,6 +135,7 @@ func (s *server) run(ctx context.Context, c *call) (*mcp.CallToolResult, error) 
 	if err != nil {
 		return s.broken(c.name(), err), nil
 	}
+	c.account = info.Account.ID
 	b, end := s.bound(ctx, c)
 	defer end()
 	facts := tools.Facts{Account: info.Account.Label, Scopes: info.Scopes, Now: s.Now}

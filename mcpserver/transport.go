@@ -176,7 +176,7 @@ func (b *bound) send(req *http.Request, rule tools.Rule) (*http.Response, error)
 // grant has the credential released, after the vault recorded what for.
 func (b *bound) grant(ctx context.Context, rule tools.Rule, rejected int64) (store.Grant, error) {
 	grant, err := b.keys.Grant(ctx, store.Call{
-		Need: b.need(), Tool: b.name(), Rule: rule.String(), Arguments: b.digest, Rejected: rejected,
+		Need: b.need(), Account: b.account, Tool: b.name(), Rule: rule.String(), Arguments: b.digest, Rejected: rejected,
 	})
 	b.mu.Lock()
 	defer b.mu.Unlock()

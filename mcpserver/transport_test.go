@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +26,40 @@ func (w *world) try(probe func(ctx context.Context, api *http.Client) (string, e
 	w.t.Helper()
 	w.probe = probe
 	return w.legacy(w.issuer.Token("alice"), "", "", "tools/call", callParams("acme_probe", "{}")).says(w.t)
+}
+
+// A person chooses another account in the middle of a call: the call ends with the
+// account that it began with, after a 401 too, and the next one begins with the other.
+func TestACallEndsWithTheAccountThatItBeganWith(t *testing.T) {
+	w := newWorld(t, nil)
+	w.connect("alice")
+	if _, err := w.file(w.issuer.Caller("alice"), "private"); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := w.vault.Keyring(w.issuer.Caller("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	probe := func(ctx context.Context, api *http.Client) (string, error) {
+		first, err := send(ctx, api, "GET", "https://api.acme.test/items?q=x", "")
+		if err != nil {
+			return "", err
+		}
+		if err := keys.Choose(t.Context(), "acme", "id-private", ""); err != nil {
+			return "", err
+		}
+		once.Do(w.provider.expire)
+		second, err := send(ctx, api, "POST", "https://api.acme.test/items", "{}")
+		return first + second + tools.Info(ctx).Account, err
+	}
+	for _, account := range []string{"alice", "private"} {
+		text, isError := w.try(probe)
+		want := fmt.Sprintf("{\"who\":%[1]q}{\"who\":%[1]q}@%[1]s", account)
+		if out := (probeOut{}); isError || json.Unmarshal([]byte(text), &out) != nil || out.Text != want {
+			t.Errorf("%s, want %s", text, want)
+		}
+	}
 }
 
 func TestCallActsWithTheCallersOwnCredential(t *testing.T) {

@@ -79,26 +79,27 @@ func (f *Flow) answering(ctx context.Context, r *http.Request, wait pending) (Pr
 	return p, nil
 }
 
-// file puts the token into the person's vault, unless another account is there.
+// file puts the token into the person's vault, unless only other accounts are there.
 func (f *Flow) file(ctx context.Context, w http.ResponseWriter, r *http.Request, s identity.Session, p Provider, wait pending, token store.Token, account store.Account) error {
 	k, err := f.Vault.Keyring(s.Caller())
 	if err != nil {
 		return err
 	}
 	for range 3 { // a refresh of the old grant may come in between
-		now, err := had(ctx, k, p.name)
+		all, err := k.Accounts(ctx, p.name)
 		if err != nil {
 			return err
 		}
-		if now.Account.ID != "" && now.Account.ID != account.ID {
-			return f.askReplace(ctx, w, r, s, p, now, replacement{wait, now.Account.ID, account, park(token)})
+		now, again := all.Of(account.ID)
+		if !again && len(all.Infos) > 0 {
+			return f.askReplace(ctx, w, r, s, k, p, all, replacement{wait, ids(all.Infos), account, park(token)})
 		}
 		_, err = k.Put(ctx, store.Connection{Provider: p.name, Account: account, Token: token, IfVersion: now.Version})
 		if err == nil {
-			if err := f.takeBack(ctx, k, s, p, wait); err != nil {
+			if err := f.takeBack(ctx, k, s, p, wait, account.ID); err != nil {
 				return err
 			}
-			return f.connected(ctx, w, r, s, p, wait.ticket, account, token.Scopes, false)
+			return f.connected(ctx, w, r, s, k, p, wait.ticket, account, token.Scopes, false)
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return err
@@ -113,15 +114,48 @@ type connectedData struct {
 	Missing                   []scopeView
 	Again                     string // a new link, where something is missing
 	Unrevoked                 string // where to remove the replaced account's access, or ""
+	Uses                      usesData
+}
+
+// usesData says which of several accounts serves the client that asked, and what the
+// others are.
+type usesData struct {
+	Path, Client string // the client's id; "" where a page of ours asked
+	Several      bool
+	Account      string // "" where it isn't known
+	Others       []accountView
+}
+
+// uses is what there is to say and to choose, now that an account was connected.
+func (f *Flow) uses(ctx context.Context, k store.Keyring, provider, client string) (usesData, error) {
+	all, err := k.Accounts(ctx, provider)
+	if err != nil || len(all.Infos) < 2 {
+		return usesData{}, err
+	}
+	data := usesData{Path: choosePath(provider), Client: client, Several: true}
+	now, known := all.For(client)
+	if known {
+		data.Account = label(now)
+	}
+	for _, info := range all.Infos {
+		if !known || info.Account.ID != now.Account.ID {
+			data.Others = append(data.Others, accountView{ID: info.Account.ID, Label: label(info)})
+		}
+	}
+	return data, nil
 }
 
 // connected says what was connected, and what the person unticked of what is
 // needed.
-func (f *Flow) connected(ctx context.Context, w http.ResponseWriter, r *http.Request, s identity.Session, p Provider, t ticket, account store.Account, granted []string, unrevoked bool) error {
-	data := connectedData{Provider: p.title, Account: account.Label, Client: f.clientName(ctx, t.Client)}
+func (f *Flow) connected(ctx context.Context, w http.ResponseWriter, r *http.Request, s identity.Session, k store.Keyring, p Provider, t ticket, account store.Account, granted []string, unrevoked bool) error {
+	uses, err := f.uses(ctx, k, p.name, t.Client)
+	if err != nil {
+		return err
+	}
+	data := connectedData{Uses: uses, Provider: p.title, Account: account.Label, Client: f.clientName(ctx, t.Client)}
 	title := p.title + " is connected"
 	if missing := p.missing(granted, t.Scopes); len(missing) > 0 {
-		again, err := f.connectPath(ctx, s.Caller(), t.Client, store.Need{Provider: p.name, Scopes: t.Scopes})
+		again, err := f.connectPath(ctx, s.Caller(), ticket{Client: t.Client, Provider: p.name, Scopes: t.Scopes, Account: account.ID})
 		if err != nil {
 			return err
 		}

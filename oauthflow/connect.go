@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
@@ -17,6 +18,8 @@ type ticket struct {
 	Client   string
 	Provider string
 	Scopes   []string
+	Account  string // the id of the one to connect again, or ""
+	Another  bool   // whether it is for one that isn't connected yet
 }
 
 // pending is a person at a provider. Its owner is who went there.
@@ -32,22 +35,21 @@ type pending struct {
 // ConnectLink makes a single-use link, PublicURL + "/connect/<ticket>", at which c
 // can connect what need says, within ten minutes.
 func (f *Flow) ConnectLink(ctx context.Context, c identity.Caller, need store.Need) (string, error) {
-	path, err := f.connectPath(ctx, c, c.ClientID(), need)
+	path, err := f.connectPath(ctx, c, ticket{Client: c.ClientID(), Provider: need.Provider, Scopes: need.Scopes})
 	if err != nil {
 		return "", err
 	}
 	return f.PublicURL + path, nil
 }
 
-func (f *Flow) connectPath(ctx context.Context, c identity.Caller, client string, need store.Need) (string, error) {
+func (f *Flow) connectPath(ctx context.Context, c identity.Caller, t ticket) (string, error) {
 	if c.IsZero() {
 		return "", store.ErrNobody
 	}
-	if _, err := f.Providers.get(need.Provider); err != nil {
+	if _, err := f.Providers.get(t.Provider); err != nil {
 		return "", err
 	}
 	key := newKey()
-	t := ticket{Client: client, Provider: need.Provider, Scopes: need.Scopes}
 	if err := f.tickets.Put(ctx, key, c.Principal().Digest(), shortLife, t); err != nil {
 		return "", err
 	}
@@ -83,25 +85,40 @@ func (f *Flow) refuse(r *http.Request, who identity.Caller, t ticket, reason str
 	return f.Vault.Refuse(r.Context(), who, audit.Entry{Provider: t.Provider, Reason: reason})
 }
 
-// had is the person's grant at a provider, or the zero Info.
-func had(ctx context.Context, k store.Keyring, provider string) (store.Info, error) {
-	info, err := k.Info(ctx, provider)
-	if errors.Is(err, store.ErrNotFound) {
-		return store.Info{}, nil
-	}
-	return info, err
-}
-
 // asking is what a ticket comes to for the person who opened it.
 type asking struct {
 	ticket    ticket
 	provider  Provider
 	endpoints endpoints
-	now       store.Info // what is connected, or the zero Info
+	accounts  store.Accounts // what is connected
+	now       store.Info     // of that, what it is about: the zero Info where that is new
 }
 
 // scopes are what the person is sent to the provider with.
 func (a asking) scopes() []string { return a.provider.ask(a.ticket.Scopes, a.now.Scopes) }
+
+// about is the grant that t is about, or the zero Info.
+func (t ticket) about(all store.Accounts) store.Info {
+	var now store.Info
+	if t.Account != "" {
+		now, _ = all.Of(t.Account)
+	} else if !t.Another {
+		now, _ = all.For(t.Client)
+	}
+	return now
+}
+
+// which are the parameters that lead to the right account at the provider, where there
+// are several to choose from.
+func (a asking) which() map[string]string {
+	if a.ticket.Another {
+		return a.provider.another
+	}
+	if len(a.accounts.Infos) < 2 || a.now.Account.Label == "" || a.provider.hint == "" {
+		return nil
+	}
+	return map[string]string{a.provider.hint: strings.TrimPrefix(a.now.Account.Label, "@")}
+}
 
 // asks reads all of it and spends nothing, so that a prefetch, a provider that is
 // down or somebody else can't use up a link.
@@ -118,14 +135,16 @@ func (f *Flow) asks(r *http.Request, s identity.Session) (asking, error) {
 	if err != nil {
 		return asking{}, err
 	}
-	now, err := had(r.Context(), k, p.name)
-	return asking{t, p, e, now}, err
+	all, err := k.Accounts(r.Context(), p.name)
+	return asking{t, p, e, all, t.about(all)}, err
 }
 
 // consentData is what the consent page shows.
 type consentData struct {
 	Who, Client, Provider string
-	Account               string // connected now, or ""
+	Accounts              []string // connected now
+	Again                 string   // of those, the one that it is about, if there are several
+	Choose                bool     // whether the client waits for a choice among those
 	Scopes                []scopeView
 	Scopeless             bool
 	Tools                 []toolView
@@ -142,11 +161,27 @@ func (f *Flow) consent(w http.ResponseWriter, r *http.Request, s identity.Sessio
 	f.show(w, r, http.StatusOK, view{
 		Title: "Connect " + p.title, Name: "consent", SignedIn: s.Name(), FormTargets: []string{a.endpoints.authorize},
 		Data: consentData{
-			Who: s.Name(), Client: f.clientName(r.Context(), a.ticket.Client), Provider: p.title, Account: a.now.Account.Label,
+			Who: s.Name(), Client: f.clientName(r.Context(), a.ticket.Client), Provider: p.title,
+			Accounts: labels(a.accounts.Infos), Again: a.again(), Choose: a.unchosen(),
 			Scopes: p.inWords(scopes, a.now.Scopes), Scopeless: p.scopeless, Tools: f.toolsWith(p, scopes), Path: r.URL.EscapedPath(),
 		},
 	})
 	return nil
+}
+
+// again is what the page calls the account that it is about.
+func (a asking) again() string {
+	if len(a.accounts.Infos) < 2 || a.now.Version == 0 {
+		return ""
+	}
+	return label(a.now)
+}
+
+// unchosen reports whether it isn't known which of several accounts the client uses:
+// to connect one again doesn't help then, but to choose one does.
+func (a asking) unchosen() bool {
+	_, known := a.accounts.For(a.ticket.Client)
+	return a.ticket.Client != "" && len(a.accounts.Infos) > 1 && !known
 }
 
 // start spends the ticket and sends the person to the provider.
@@ -172,7 +207,7 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request, s identity.Session)
 	if err := f.pending.Put(r.Context(), state, digest(s), shortLife, wait); err != nil {
 		return err
 	}
-	to := a.provider.authorizeURL(a.endpoints, f.redirectURI(a.provider), state, wait.Verifier, wait.Asked)
+	to := a.provider.authorizeURL(a.endpoints, f.redirectURI(a.provider), state, wait.Verifier, wait.Asked, a.which())
 	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }

@@ -1,7 +1,9 @@
 package oauthflow
 
 import (
+	"context"
 	"net/http"
+	"slices"
 
 	"github.com/latchkey-mcp/latchkey/store"
 	"github.com/latchkey-mcp/latchkey/store/identity"
@@ -11,14 +13,14 @@ import (
 type card struct {
 	Name, Title string
 	Configured  bool
-	Connected   bool
-	Account     string
-	Since       string // a day, as "23 November 2026"
-	Broken      string
-	Restored    bool // the provider may have ended it since a backup
-	Scopes      []scopeView
+	Accounts    []accountView
+	Unchosen    bool // the person has to say which of several is the default
+	Clients     []clientView
 	Tools       []toolView
 }
+
+// Several reports whether there is something to choose from.
+func (c card) Several() bool { return len(c.Accounts) > 1 }
 
 // connections lists the providers, and what the person connected there.
 func (f *Flow) connections(w http.ResponseWriter, r *http.Request, s identity.Session) error {
@@ -26,54 +28,65 @@ func (f *Flow) connections(w http.ResponseWriter, r *http.Request, s identity.Se
 	if err != nil {
 		return err
 	}
-	infos, err := k.List(r.Context())
+	cards, err := f.cards(r.Context(), k)
 	if err != nil {
 		return err
 	}
-	f.show(w, r, http.StatusOK, view{Title: "Your connections", Name: "connections", SignedIn: s.Name(), Data: f.cards(infos)})
+	f.show(w, r, http.StatusOK, view{Title: "Your connections", Name: "connections", SignedIn: s.Name(), Data: cards})
 	return nil
 }
 
-// cards are the configured providers in their order, then what is still connected
-// at others, so that people can disconnect it.
-func (f *Flow) cards(infos []store.Info) []card {
-	connected := map[string]store.Info{}
-	for _, info := range infos {
-		connected[info.Provider] = info
+// cards are the configured providers in their order, then those at which something is
+// still connected, so that people can disconnect it.
+func (f *Flow) cards(ctx context.Context, k store.Keyring) ([]card, error) {
+	infos, err := k.List(ctx)
+	if err != nil {
+		return nil, err
 	}
-	var cards []card
-	for _, name := range f.Providers.order {
-		p := f.Providers.byName[name]
-		c := cardOf(connected[name], p)
-		c.Name, c.Title, c.Configured, c.Tools = name, p.title, true, f.toolsWith(p, f.scopesOf(name))
-		cards = append(cards, c)
-		delete(connected, name)
-	}
+	names := slices.Clone(f.Providers.order)
 	for _, info := range infos {
-		if _, left := connected[info.Provider]; left {
-			c := cardOf(info, Provider{})
-			c.Name, c.Title = info.Provider, info.Provider
-			cards = append(cards, c)
+		if !slices.Contains(names, info.Provider) {
+			names = append(names, info.Provider)
 		}
 	}
-	return cards
+	seen, err := k.Clients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var cards []card
+	for _, name := range names {
+		all, err := k.Accounts(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		cards = append(cards, f.card(ctx, name, all, seen))
+	}
+	return cards, nil
 }
 
-func cardOf(info store.Info, p Provider) card {
-	if info.Version == 0 {
-		return card{}
+func (f *Flow) card(ctx context.Context, name string, all store.Accounts, seen []string) card {
+	c := card{Name: name, Title: name}
+	p, configured := f.Providers.byName[name]
+	if configured {
+		c.Title, c.Configured, c.Tools = p.title, true, f.toolsWith(p, f.scopesOf(name))
 	}
-	return card{
-		Connected: true, Account: info.Account.Label, Since: info.ConnectedAt.Format("2 January 2006"),
-		Broken: info.Broken, Restored: info.Restored, Scopes: p.inWords(info.Scopes, nil),
+	for _, info := range all.Infos {
+		v := p.accountView(info)
+		v.Default = len(all.Infos) > 1 && info.Account.ID == all.Default
+		c.Accounts = append(c.Accounts, v)
 	}
+	c.Unchosen = c.Several() && all.Default == ""
+	c.Clients = f.clients(ctx, all, seen)
+	return c
 }
 
 // connectProvider is the connect button: a link for what all of the provider's
 // tools need, to the same consent page that a client's link leads to.
 func (f *Flow) connectProvider(w http.ResponseWriter, r *http.Request, s identity.Session) error {
-	name := r.PathValue("provider")
-	path, err := f.connectPath(r.Context(), s.Caller(), "", store.Need{Provider: name, Scopes: f.scopesOf(name)})
+	name, account := r.PathValue("provider"), r.PostFormValue("account")
+	path, err := f.connectPath(r.Context(), s.Caller(), ticket{
+		Provider: name, Scopes: f.scopesOf(name), Account: account, Another: r.PostFormValue("another") != "",
+	})
 	if err != nil {
 		return err
 	}
@@ -84,16 +97,22 @@ func (f *Flow) connectProvider(w http.ResponseWriter, r *http.Request, s identit
 type unrevokedData struct{ Provider, RemoveURL string }
 
 // disconnect forgets the grant here and revokes it at the provider, under a
-// deadline of its own: a closed tab doesn't leave it half done.
+// deadline of its own: a closed tab doesn't leave it half done. The form names the
+// account, so that it can't be another than the person saw.
 func (f *Flow) disconnect(w http.ResponseWriter, r *http.Request, s identity.Session) error {
 	k, err := f.Vault.Keyring(s.Caller())
 	if err != nil {
 		return err
 	}
+	name, account := r.PathValue("provider"), r.PostFormValue("account")
+	if r.PostFormValue("sure") == "" {
+		if asked, err := f.askShared(w, r, s, k, name, account); asked || err != nil {
+			return err
+		}
+	}
 	ctx, cancel := detached(r.Context())
 	defer cancel()
-	name := r.PathValue("provider")
-	unrevoked, err := f.forget(ctx, k, name)
+	unrevoked, err := f.forget(ctx, k, name, account)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package oauthflow
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +20,7 @@ func TestConnectionsAreOnesOwn(t *testing.T) {
 	if strings.Contains(got.body, "gh1001") || strings.Contains(got.text(), "alice") {
 		t.Errorf("bob sees alice: %s", got.text())
 	}
-	bob.post("/disconnect/github", url.Values{})
+	bob.disconnect("github", "1001")
 	if w.account("alice", "github") != "@gh1001" {
 		t.Error("bob disconnected alice")
 	}
@@ -41,7 +40,7 @@ func TestDisconnectRevokesAtTheProvider(t *testing.T) {
 			w := newWorld(t)
 			alice := w.as("alice")
 			alice.connect(w.link("alice", provider))
-			got := alice.post("/disconnect/"+provider, url.Values{})
+			got := alice.disconnect(provider, "1001")
 			if got.status != http.StatusSeeOther || got.location != "/connections" {
 				t.Errorf("%d %s", got.status, got.text())
 			}
@@ -52,7 +51,7 @@ func TestDisconnectRevokesAtTheProvider(t *testing.T) {
 			if all := stand.revocations(); !slices.Equal(all, []string{revoked}) {
 				t.Errorf("revoked %q", all)
 			}
-			if again := alice.post("/disconnect/"+provider, url.Values{}); again.status != http.StatusSeeOther {
+			if again := alice.disconnect(provider, "1001"); again.status != http.StatusSeeOther {
 				t.Errorf("a second time: %d", again.status)
 			}
 		})
@@ -64,7 +63,7 @@ func TestDisconnectWithTheProviderDown(t *testing.T) {
 	alice := w.as("alice")
 	alice.connect(w.link("alice", "github", "repo"))
 	w.github.with(func() { w.github.down = true })
-	got := alice.post("/disconnect/github", url.Values{})
+	got := alice.disconnect("github", "1001")
 	got.wants(t, http.StatusOK, "Disconnected here, not confirmed there", "Remove it at GitHub too")
 	if !strings.Contains(got.body, w.github.url+"/settings/applications") {
 		t.Error("there is no link to where it can be removed")
@@ -107,7 +106,7 @@ func TestALeftoverCanBeDisconnected(t *testing.T) {
 	}
 	alice := w.as("alice")
 	alice.get("/connections").wants(t, http.StatusOK, "gitlab Connected as @old")
-	alice.post("/disconnect/gitlab", url.Values{}).wants(t, http.StatusOK, "Remove it at gitlab too")
+	alice.disconnect("gitlab", "1").wants(t, http.StatusOK, "Remove it at gitlab too")
 	if w.account("alice", "gitlab") != "" {
 		t.Error("it is still there")
 	}

@@ -116,6 +116,7 @@ func (f *Flow) Handler() http.Handler {
 		"GET /connections":                     f.withSession(f.connections),
 		"POST /connections/{provider}/connect": f.withSession(f.connectProvider),
 		"POST /connections/{provider}/replace": f.withSession(f.replace),
+		"POST /connections/{provider}/choose":  f.withSession(f.choose),
 		"POST /disconnect/{provider}":          f.withSession(f.disconnect),
 		"POST /forget":                         f.withSession(f.askForget),
 		"POST /forget/confirm":                 f.withSession(f.forgetMe),

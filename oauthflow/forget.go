@@ -15,8 +15,14 @@ import (
 type forgetData struct {
 	Who, Issuer string
 	BuiltIn     bool // the issuer is our own
-	Connections []card
+	Connections []forgetView
 	Key         string
+}
+
+// A forgetView is one connected account.
+type forgetView struct {
+	Title, Account string
+	Shared         bool // somebody else here has connected it too
 }
 
 // askForget says what will go and what stays. It forgets nothing.
@@ -36,7 +42,11 @@ func (f *Flow) askForget(w http.ResponseWriter, r *http.Request, s identity.Sess
 	issuer := s.Caller().Principal().Issuer()
 	data := forgetData{Who: s.Name(), Issuer: issuer, BuiltIn: issuer == f.PublicURL, Key: key}
 	for _, info := range infos {
-		data.Connections = append(data.Connections, card{Title: f.title(info.Provider), Account: info.Account.Label})
+		shared, err := k.Shared(r.Context(), info.Provider, info.Account.ID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		data.Connections = append(data.Connections, forgetView{f.title(info.Provider), info.Account.Label, shared})
 	}
 	f.show(w, r, http.StatusOK, view{Title: "Forget me?", Name: "forget", SignedIn: s.Name(), Data: data})
 	return nil
@@ -128,11 +138,11 @@ func (f *Flow) overtaken(ctx context.Context, s identity.Session, wait pending) 
 
 // takeBack disconnects what was just connected where the person was forgotten
 // meanwhile.
-func (f *Flow) takeBack(ctx context.Context, k store.Keyring, s identity.Session, p Provider, wait pending) error {
+func (f *Flow) takeBack(ctx context.Context, k store.Keyring, s identity.Session, p Provider, wait pending, account string) error {
 	if gone, err := f.overtaken(ctx, s, wait); err != nil || !gone {
 		return err
 	}
-	if _, err := f.forget(ctx, k, p.name); err != nil {
+	if _, err := f.forget(ctx, k, p.name, account); err != nil {
 		return err
 	}
 	return &problem{kind: errForgotten, provider: p.title}

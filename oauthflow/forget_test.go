@@ -208,7 +208,7 @@ func TestForgottenInAReplacement(t *testing.T) {
 	w := newWorld(t)
 	alice := w.as("alice")
 	form := secondAccount(t, w, alice)
-	form.Set("answer", "replace")
+	form.Set("replace", "1001")
 	confirm := alice.askForget()
 	var once atomic.Bool
 	w.google.during = func() { // of the old account's revocation
@@ -238,7 +238,7 @@ func TestForgottenBeforeAReplacementIsAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := must(w.providers.get("google"))(t)
-	err = w.flow.askReplace(t.Context(), httptest.NewRecorder(), alice.request(), s, p, store.Info{}, items[0].Value)
+	err = w.flow.askReplace(t.Context(), httptest.NewRecorder(), alice.request(), s, w.keyring("alice"), p, store.Accounts{}, items[0].Value)
 	if !errors.Is(err, errForgotten) {
 		t.Errorf("error %v", err)
 	}

@@ -30,6 +30,8 @@ func Google(s Settings) (Provider, error) {
 		// A refresh token comes only with offline access and consent; scopes that
 		// were granted before stay.
 		params:  map[string]string{"access_type": "offline", "prompt": "consent", "include_granted_scopes": "true"},
+		another: map[string]string{"prompt": "select_account consent"},
+		hint:    "login_hint",
 		always:  []string{"openid", "email"},
 		apiHost: "www.googleapis.com", apiURL: or(s.APIURL, "https://www.googleapis.com"), moved: s.APIURL != "",
 		implies: googleImplies, words: googleWords, dead: googleDead, expired: testingMode,

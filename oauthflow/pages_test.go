@@ -24,7 +24,8 @@ func everyPage(w *world) map[string]answer {
 	}
 	w.google.with(func() { w.google.person = "2002" })
 	pages["replace"] = alice.connect(w.link("alice", "google", readEvents))
-	pages["disconnect"] = alice.post("/disconnect/google", nil)
+	pages["choose"] = alice.post("/connections/google/choose", nil)
+	pages["disconnect"] = alice.disconnect("google", "1001")
 	pages["sign out"] = alice.post("/signout", nil)
 	return pages
 }
@@ -87,7 +88,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 		"an old browser": {"Origin": {"https://evil.example"}}, "no origin": {"Origin": {"null"}},
 		"another port": {"Origin": {"http://127.0.0.1:1"}},
 	} {
-		for _, path := range []string{link, "/disconnect/github", "/signout", "/connections/github/connect", "/connections/github/replace"} {
+		for _, path := range []string{link, "/disconnect/github", "/signout", "/connections/github/connect", "/connections/github/replace", "/connections/github/choose"} {
 			got := alice.do(http.MethodPost, path, url.Values{}, header)
 			got.wants(t, http.StatusForbidden, "This came from another site")
 			if t.Failed() {
@@ -177,7 +178,7 @@ func TestABigBodyIsCut(t *testing.T) {
 	alice := w.as("alice")
 	form := secondAccount(t, w, alice)
 	form.Set("padding", strings.Repeat("x", 65<<10))
-	form.Set("answer", "replace")
+	form.Set("replace", "1001")
 	alice.post("/connections/google/replace", form)
 	if got := w.account("alice", "google"); got != "g1001@example.com" {
 		t.Errorf("a body of 65 KiB was read: %q", got)

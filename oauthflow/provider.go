@@ -43,6 +43,8 @@ type Provider struct {
 	discovery *discovery // where set, endpoints come from there instead
 	authStyle oauth2.AuthStyle
 	params    map[string]string // further parameters of the authorization request
+	another   map[string]string // those that have the person choose an account there
+	hint      string            // the one that names an account by its label, or ""
 	always    []string          // scopes that are asked for beside those of the tools
 
 	apiHost string // the public API host that tools name
@@ -220,11 +222,14 @@ func (p Provider) config(e endpoints, redirect string, scopes []string) *oauth2.
 	}
 }
 
-// authorizeURL is where a person is sent (RFC 6749, section 4.1.1; RFC 7636).
-func (p Provider) authorizeURL(e endpoints, redirect, state, verifier string, scopes []string) string {
+// authorizeURL is where a person is sent (RFC 6749, section 4.1.1; RFC 7636), with
+// more parameters than those of all requests.
+func (p Provider) authorizeURL(e endpoints, redirect, state, verifier string, scopes []string, more map[string]string) string {
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(verifier)}
-	for name, value := range p.params {
-		options = append(options, oauth2.SetAuthURLParam(name, value))
+	for _, params := range []map[string]string{p.params, more} {
+		for name, value := range params {
+			options = append(options, oauth2.SetAuthURLParam(name, value))
+		}
 	}
 	return p.config(e, redirect, scopes).AuthCodeURL(state, options...)
 }

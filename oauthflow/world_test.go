@@ -3,6 +3,7 @@ package oauthflow
 import (
 	"bytes"
 	"context"
+	"errors"
 	"html"
 	"io"
 	"log/slog"
@@ -138,14 +139,20 @@ func (w *world) keyring(person string) store.Keyring {
 	return must(w.vault.Keyring(w.iss.Caller(person)))(w.t)
 }
 
-// account is what person has connected at provider, or "".
+// account is what serves person's client at provider, or "".
 func (w *world) account(person, provider string) string {
 	w.t.Helper()
-	info, err := had(w.t.Context(), w.keyring(person), provider)
-	if err != nil {
+	info, err := w.keyring(person).Info(w.t.Context(), provider)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		w.t.Fatal(err)
 	}
 	return info.Account.Label
+}
+
+// disconnect is the form of b's connections page for that account.
+func (b *browser) disconnect(provider, account string) answer {
+	b.w.t.Helper()
+	return b.post("/disconnect/"+provider, url.Values{"account": {account}})
 }
 
 // refusals are the reasons that the audit record has of person.

@@ -13,35 +13,43 @@ import (
 type Row struct {
 	Owner    identity.Digest
 	Provider string
+	Account  string // the provider's id of it
 	// Version is higher with each write, and goes on where it was after a
 	// disconnect, so that none comes back.
 	Version int64
-	// Mark is the highest version that this owner's grant at the provider ever
-	// had, one more once it was removed. It is kept outside the row: where the
-	// two differ, the row is an old copy. Get and List fill it in.
+	// Mark is the highest version that the grant ever had. It is kept outside the row:
+	// where the two differ, the row is an old copy. Once the grant is removed, what
+	// stays is a floor, above its last version, for all that this owner ever adds at
+	// this provider: it doesn't say which account was removed. Get, Accounts and List
+	// fill it in.
 	Mark    int64
 	Sealed  []byte
 	Updated time.Time // kept to the microsecond
 }
 
-// Grants is a Backend's table of grants, keyed by owner and provider. Methods are
+// Grants is a Backend's table of grants, keyed by owner, provider and account. Methods are
 // atomic, durable when they return, and safe for concurrent use. A write goes
 // through although its context is cancelled meanwhile.
 type Grants interface {
 	// Get returns ErrNotFound where there is none.
-	Get(ctx context.Context, owner identity.Digest, provider string) (Row, error)
-	// List is in the order of the providers' names.
+	Get(ctx context.Context, owner identity.Digest, provider, account string) (Row, error)
+	// Accounts is all that the owner has at the provider, in the order of accounts.
+	// It costs what Get costs where that is one row.
+	Accounts(ctx context.Context, owner identity.Digest, provider string) ([]Row, error)
+	// List is in the order of providers and accounts.
 	List(ctx context.Context, owner identity.Digest) ([]Row, error)
-	// Mark is the row's Mark, also where there is no row any more; 0 where there
-	// never was one.
-	Mark(ctx context.Context, owner identity.Digest, provider string) (int64, error)
-	// Put writes row where the stored version is ifVersion (0: none is stored)
-	// and the row's own is above the mark, which it then is, in one statement;
-	// else ErrConflict.
+	// Mark is the row's Mark or the floor, whichever is higher; 0 where there never
+	// was either.
+	Mark(ctx context.Context, owner identity.Digest, provider, account string) (int64, error)
+	// Shared reports whether another owner has a grant of that account.
+	Shared(ctx context.Context, owner identity.Digest, provider, account string) (bool, error)
+	// Put writes row where the stored version is ifVersion (0: none is stored, and
+	// row is above the floor) and the row's own is above its mark, which it then is,
+	// in one statement; else ErrConflict.
 	Put(ctx context.Context, row Row, ifVersion int64) error
-	// Delete removes the row of that version and moves the mark above it, in one
-	// statement; else ErrConflict.
-	Delete(ctx context.Context, owner identity.Digest, provider string, ifVersion int64) error
+	// Delete removes the row of that version and its mark, and moves the floor above
+	// both, in one statement; else ErrConflict.
+	Delete(ctx context.Context, owner identity.Digest, provider, account string, ifVersion int64) error
 }
 
 // A Record is anything else that must be kept: a ticket, a flow, an OAuth client,
@@ -84,8 +92,8 @@ type Records interface {
 type Sealed interface {
 	// Count is how many grants and records there are.
 	Count(ctx context.Context) (int64, error)
-	// Grants is the next rows after that one, in the order of owner and provider,
-	// at most limit; the zero Row starts. Mark and Updated may be left out.
+	// Grants is the next rows after that one, in the order of owner, provider
+	// and account, at most limit; the zero Row starts. Mark and Updated may be left out.
 	Grants(ctx context.Context, after Row, limit int) ([]Row, error)
 	// Records is the same of what has not expired, in the order of kind and key.
 	Records(ctx context.Context, after Record, limit int) ([]Record, error)

@@ -28,10 +28,10 @@ func TestDisconnect(t *testing.T) {
 	bob, _ := w.connect("bob")
 	grant, err := w.grant(alice)
 	ok(t, err)
-	ok(t, alice.Delete(t.Context(), "github"))
+	ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
 	same(t, w.provider.revoked, []string{grant.Access.Reveal()})
 	needs(t, alice.Ready(t.Context(), github), "not connected yet")
-	is(t, alice.Delete(t.Context(), "github"), store.ErrNotFound)
+	is(t, alice.Delete(t.Context(), "github", "id-of-alice"), store.ErrNotFound)
 	ok(t, bob.Ready(t.Context(), github))
 	same(t, w.receipt("alice"), "disconnect: removed here; revoked at the provider")
 	same(t, w.pending(), 0)
@@ -42,7 +42,7 @@ func TestDisconnectFirstHereThenThere(t *testing.T) {
 	w := newWorld(t)
 	alice, _ := w.connect("alice")
 	w.provider.down = errors.New("no route")
-	err := alice.Delete(t.Context(), "github")
+	err := alice.Delete(t.Context(), "github", "id-of-alice")
 	var unconfirmed *store.RevokeError
 	if !errors.As(err, &unconfirmed) || unconfirmed.Provider != "github" {
 		t.Fatalf("error %v, want a RevokeError", err)
@@ -56,7 +56,7 @@ func TestDisconnectWhatTheProviderForgot(t *testing.T) {
 	w := newWorld(t)
 	alice, _ := w.connect("alice")
 	w.provider.down = &store.Refused{Reason: "unknown token"}
-	ok(t, alice.Delete(t.Context(), "github"))
+	ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
 	same(t, w.pending(), 0)
 }
 
@@ -64,7 +64,7 @@ func TestDisconnectTriesAgain(t *testing.T) {
 	w := newWorld(t)
 	alice, _ := w.connect("alice")
 	w.provider.stumbles = 2
-	ok(t, alice.Delete(t.Context(), "github"))
+	ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
 	same(t, len(w.provider.revoked), 1)
 }
 
@@ -73,7 +73,7 @@ func TestDisconnectIsNotCutShort(t *testing.T) {
 	alice, _ := w.connect("alice")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	ok(t, alice.Delete(ctx, "github"))
+	ok(t, alice.Delete(ctx, "github", "id-of-alice"))
 	same(t, len(w.provider.revoked), 1)
 }
 
@@ -82,7 +82,7 @@ func TestDisconnectWhatDoesNotOpen(t *testing.T) {
 	alice, _ := w.connect("alice")
 	w.sql("UPDATE grants SET sealed = x'00'")
 	var unconfirmed *store.RevokeError
-	if err := alice.Delete(t.Context(), "github"); !errors.As(err, &unconfirmed) {
+	if err := alice.Delete(t.Context(), "github", "id-of-alice"); !errors.As(err, &unconfirmed) {
 		t.Fatalf("error %v, want a RevokeError", err)
 	}
 	_, err := alice.Info(t.Context(), "github")
@@ -96,7 +96,7 @@ func TestDisconnectThatFailsChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	alice, _ := w.connect("alice")
 	w.sql("CREATE TRIGGER full BEFORE DELETE ON grants BEGIN SELECT raise(ABORT, 'no room'); END")
-	contains(t, alice.Delete(t.Context(), "github"), "no room")
+	contains(t, alice.Delete(t.Context(), "github", "id-of-alice"), "no room")
 	same(t, len(w.provider.revoked), 0)
 	same(t, w.pending(), 0)
 	ok(t, alice.Ready(t.Context(), github))
@@ -108,7 +108,7 @@ func TestDisconnectWithoutRoomForTheRevocation(t *testing.T) {
 	w := newWorld(t)
 	alice, _ := w.connect("alice")
 	w.sql("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT raise(ABORT, 'no room'); END")
-	ok(t, alice.Delete(t.Context(), "github"))
+	ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
 	needs(t, alice.Ready(t.Context(), github), "not connected yet")
 	same(t, len(w.provider.revoked), 1)
 	same(t, w.receipt("alice"), "disconnect: removed here; revoked at the provider")
@@ -121,7 +121,7 @@ func TestDisconnectWithoutRoomWhileTheProviderIsDown(t *testing.T) {
 	w.sql("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT raise(ABORT, 'no room'); END")
 	w.provider.down = errors.New("no route")
 	var unconfirmed *store.RevokeError
-	if err := alice.Delete(t.Context(), "github"); !errors.As(err, &unconfirmed) {
+	if err := alice.Delete(t.Context(), "github", "id-of-alice"); !errors.As(err, &unconfirmed) {
 		t.Errorf("%v, want a RevokeError", err)
 	}
 	same(t, w.receipt("alice"), "disconnect: removed here; the provider did not confirm the revocation, and there was no room to ask it again later")

@@ -15,7 +15,7 @@ func (v *Vault) Idle() bool {
 // Stored is the grant at provider as it is kept, with its token, released to
 // nobody and not refreshed.
 func (k Keyring) Stored(ctx context.Context, provider string) (Info, Token, error) {
-	g, err := k.load(ctx, provider)
+	g, err := k.load(ctx, provider, "")
 	return g.Info, g.token, err
 }
 

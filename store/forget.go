@@ -61,7 +61,7 @@ func (k Keyring) Forget(ctx context.Context, waiting func(context.Context) ([]Co
 	removed := k.removeRecords(ctx)
 	infos, unlisted := k.List(ctx)
 	for _, info := range infos {
-		f.start(info.Provider, func() error { return k.Delete(ctx, info.Provider) })
+		f.start(info.Provider, func() error { return k.Delete(ctx, info.Provider, info.Account.ID) })
 	}
 	f.jobs.Wait()
 	// A refresh may have taken a lease until its grant was gone.
@@ -126,16 +126,25 @@ func (f *forgetting) start(provider string, job func() error) {
 }
 
 // Discard has the token of c revoked at the provider, as Delete does it, where c was
-// never Put. A *RevokeError means that the provider didn't confirm yet.
+// never Put. A *RevokeError means that the provider didn't confirm yet. Where anyone
+// here has that account connected it is not revoked, since that may end their access:
+// then it is forgotten alone.
 func (k Keyring) Discard(ctx context.Context, c Connection) error {
+	held, err := k.vault.backend.Grants().Shared(ctx, identity.Digest{}, c.Provider, c.Account.ID)
+	if err != nil || held {
+		return err
+	}
 	k.vault.running.Add(1)
 	defer k.vault.running.Done()
 	return k.discarding(context.WithoutCancel(ctx), c)()
 }
 
 // discarding keeps c's token as a pending revocation at once, and returns what asks
-// the provider.
+// the provider. It does neither where somebody else has the account connected.
 func (k Keyring) discarding(ctx context.Context, c Connection) (ask func() error) {
+	if shared, err := k.vault.backend.Grants().Shared(ctx, k.owner, c.Provider, c.Account.ID); err == nil && shared {
+		return func() error { return nil }
+	}
 	pending, err := k.file(ctx, held{Info: Info{Provider: c.Provider, Account: c.Account}, token: c.Token})
 	if err != nil { // as in remove
 		k.vault.log.Error("a revocation can't be kept for a crash", "provider", c.Provider, "err", err)

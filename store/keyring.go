@@ -23,7 +23,9 @@ const (
 	rejected     = "the provider no longer accepts it"
 )
 
-// A Keyring is one person's grants, and only theirs.
+// A Keyring is one person's grants, and only theirs. Where they have several accounts
+// of a provider, a method that names no account means the one that they chose for the
+// client that this keyring is for.
 type Keyring struct {
 	vault  *Vault
 	who    identity.Principal
@@ -34,7 +36,7 @@ type Keyring struct {
 // Ready returns nil where the person has a usable grant for need, else
 // *NeedsConnect. It releases nothing.
 func (k Keyring) Ready(ctx context.Context, need Need) error {
-	g, err := k.load(ctx, need.Provider)
+	g, err := k.load(ctx, need.Provider, "")
 	if err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func (k Keyring) Grant(ctx context.Context, call Call) (Grant, error) {
 
 // living is a grant that covers call, refreshed where it has to be.
 func (k Keyring) living(ctx context.Context, call Call) (held, error) {
-	g, err := k.load(ctx, call.Provider)
+	g, err := k.load(ctx, call.Provider, call.Account)
 	if err != nil {
 		return held{}, err
 	}
@@ -91,10 +93,10 @@ func (k Keyring) refuse(ctx context.Context, call Call, err error) error {
 	return err
 }
 
-// load reads and opens the grant at provider; *NeedsConnect where there is none
-// that opens.
-func (k Keyring) load(ctx context.Context, provider string) (held, error) {
-	row, err := k.vault.backend.Grants().Get(ctx, k.owner, provider)
+// load reads and opens the grant of that account, or with "" of the one that serves
+// k's client; *NeedsConnect where there is none that opens.
+func (k Keyring) load(ctx context.Context, provider, account string) (held, error) {
+	row, err := k.row(ctx, provider, account)
 	if errors.Is(err, ErrNotFound) {
 		return held{}, &NeedsConnect{Provider: provider, Reason: notConnected}
 	}
@@ -109,6 +111,13 @@ func (k Keyring) load(ctx context.Context, provider string) (held, error) {
 		return held{}, &NeedsConnect{Provider: provider, Reason: whyNot(err)}
 	}
 	return g, nil
+}
+
+func (k Keyring) row(ctx context.Context, provider, account string) (Row, error) {
+	if account == "" {
+		return k.serving(ctx, provider)
+	}
+	return k.vault.backend.Grants().Get(ctx, k.owner, provider, account)
 }
 
 var errRolledBack = errors.New("the row is not of its highest version")
@@ -158,7 +167,8 @@ func (k Keyring) covers(g held, need Need) error {
 	return nil
 }
 
-// Put files a connection and returns the grant's new version; ErrConflict.
+// Put files a connection and returns the grant's new version; ErrConflict. Beside
+// other accounts of the provider it changes nothing for them or for who uses them.
 func (k Keyring) Put(ctx context.Context, c Connection) (Info, error) {
 	if c.Provider == "" || c.Account.ID == "" || c.Token.Access.IsZero() {
 		return Info{}, errors.New("a connection needs a provider, an account and an access token")
@@ -173,7 +183,12 @@ func (k Keyring) Put(ctx context.Context, c Connection) (Info, error) {
 	if err := k.record(ctx, e); err != nil {
 		return Info{}, err
 	}
-	next, err := k.nextVersion(ctx, c.Provider)
+	if c.IfVersion == 0 {
+		if err := k.settle(ctx, c.Provider); err != nil {
+			return Info{}, err
+		}
+	}
+	next, err := k.nextVersion(ctx, c.Provider, c.Account.ID)
 	if err != nil {
 		return Info{}, err
 	}
@@ -183,19 +198,19 @@ func (k Keyring) Put(ctx context.Context, c Connection) (Info, error) {
 
 // nextVersion is above all versions that the grant ever had. The first is random, so
 // that a vault which was made anew doesn't repeat those of the one before.
-func (k Keyring) nextVersion(ctx context.Context, provider string) (int64, error) {
-	mark, err := k.vault.backend.Grants().Mark(ctx, k.owner, provider)
+func (k Keyring) nextVersion(ctx context.Context, provider, account string) (int64, error) {
+	mark, err := k.vault.backend.Grants().Mark(ctx, k.owner, provider, account)
 	if mark == 0 {
 		mark = rand.Int64N(1 << 52)
 	}
 	return mark + 1, err
 }
 
-// succeed checks what g replaces, and takes over what stays the same with the
-// same account: when it was connected, and the refresh token where the provider
-// gave no new one (Google does so only at the first consent).
+// succeed checks what g replaces, and takes over what stays the same: when it was
+// connected, and the refresh token where the provider gave no new one (Google does so
+// only at the first consent).
 func (k Keyring) succeed(ctx context.Context, g *held, version int64) error {
-	row, err := k.vault.backend.Grants().Get(ctx, k.owner, g.Provider)
+	row, err := k.vault.backend.Grants().Get(ctx, k.owner, g.Provider, g.Account.ID)
 	if errors.Is(err, ErrNotFound) && version == 0 {
 		return nil
 	}
@@ -209,7 +224,7 @@ func (k Keyring) succeed(ctx context.Context, g *held, version int64) error {
 	if errors.Is(err, errBehind) {
 		return err
 	}
-	if err != nil || old.Account.ID != g.Account.ID {
+	if err != nil {
 		return nil // nothing to take over
 	}
 	g.ConnectedAt = old.ConnectedAt
@@ -238,17 +253,22 @@ func (k Keyring) saveAs(ctx context.Context, g held, version, next int64) (held,
 	return g, nil
 }
 
-// Info is the person's grant at provider, without secrets; ErrNotFound. One that
-// doesn't open any more is Broken, and all else of it is unknown.
+// Info is the person's grant at provider, without secrets; ErrNotFound where there is
+// none, *NeedsConnect where the person has to choose one. One that doesn't open any
+// more is Broken, and all else of it but its account's id is unknown.
 func (k Keyring) Info(ctx context.Context, provider string) (Info, error) {
-	row, err := k.vault.backend.Grants().Get(ctx, k.owner, provider)
+	row, err := k.serving(ctx, provider)
+	var needs *NeedsConnect
+	if errors.As(err, &needs) && needs.Reason == notConnected {
+		return Info{}, ErrNotFound
+	}
 	if err != nil {
 		return Info{}, err
 	}
 	return k.info(row), nil
 }
 
-// List is all of the person's grants, without secrets, by provider.
+// List is all of the person's grants, without secrets, by provider and account.
 func (k Keyring) List(ctx context.Context) ([]Info, error) {
 	rows, err := k.vault.backend.Grants().List(ctx, k.owner)
 	if err != nil {
@@ -264,7 +284,10 @@ func (k Keyring) List(ctx context.Context) ([]Info, error) {
 func (k Keyring) info(row Row) Info {
 	g, err := k.open(row)
 	if err != nil {
-		return Info{Provider: row.Provider, UpdatedAt: row.Updated, Version: row.Version, Broken: whyNot(err)}
+		return Info{
+			Provider: row.Provider, Account: Account{ID: row.Account}, UpdatedAt: row.Updated, Version: row.Version,
+			Broken: whyNot(err),
+		}
 	}
 	return g.Info
 }

@@ -62,7 +62,7 @@ func TestGrantsAreOnlyTheOwners(t *testing.T) {
 	needs(t, err, "not connected yet")
 	_, err = bob.Info(t.Context(), "github")
 	is(t, err, store.ErrNotFound)
-	is(t, bob.Delete(t.Context(), "github"), store.ErrNotFound)
+	is(t, bob.Delete(t.Context(), "github", "id-of-bob"), store.ErrNotFound)
 	list, err := bob.List(t.Context())
 	ok(t, err)
 	same(t, list, []store.Info{})
@@ -136,14 +136,18 @@ func TestPutIsACompareAndSwap(t *testing.T) {
 	w := newWorld(t)
 	alice, first := w.connect("alice")
 	for _, version := range []int64{0, first.Version - 1, first.Version + 1} {
-		c := w.connection("mallory", w.provider.issue())
+		c := w.connection("alice", w.provider.issue())
 		c.IfVersion = version
 		_, err := alice.Put(t.Context(), c)
 		is(t, err, store.ErrConflict)
 	}
+	another := w.connection("alice2", w.provider.issue())
+	another.IfVersion = first.Version
+	_, err := alice.Put(t.Context(), another)
+	is(t, err, store.ErrConflict)
 	c := w.connection("bob", w.provider.issue())
 	c.IfVersion = 5
-	_, err := w.keyring("bob").Put(t.Context(), c)
+	_, err = w.keyring("bob").Put(t.Context(), c)
 	is(t, err, store.ErrConflict)
 	same(t, w.events("alice"), "connect")
 
@@ -156,11 +160,10 @@ func TestPutIsACompareAndSwap(t *testing.T) {
 	same(t, second.ConnectedAt, first.ConnectedAt)
 	same(t, second.UpdatedAt, first.UpdatedAt.Add(time.Hour))
 
-	c = w.connection("alice2", w.provider.issue("repo"))
-	c.IfVersion = second.Version
-	third, err := alice.Put(t.Context(), c)
+	another.IfVersion = 0
+	third, err := alice.Put(t.Context(), another)
 	ok(t, err)
-	same(t, third.ConnectedAt, w.clock.Now()) // another account
+	same(t, third.ConnectedAt, w.clock.Now())
 }
 
 func TestPutNeedsAllOfAConnection(t *testing.T) {
@@ -181,12 +184,11 @@ func TestPutNeedsAllOfAConnection(t *testing.T) {
 // Google gives a refresh token at the first consent only.
 func TestPutKeepsTheRefreshTokenOfTheSameAccount(t *testing.T) {
 	for name, test := range map[string]struct {
-		account, gives string
-		broken, keeps  bool
+		broken, another, keeps bool
 	}{
-		"same account, none given":    {account: "alice", keeps: true},
-		"another account, none given": {account: "alice2"},
-		"same account, but broken":    {account: "alice", broken: true},
+		"same account, none given":    {keeps: true},
+		"another account, none given": {another: true},
+		"same account, but broken":    {broken: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -197,10 +199,16 @@ func TestPutKeepsTheRefreshTokenOfTheSameAccount(t *testing.T) {
 				needs(t, err, "revoked")
 				info.Version++
 			}
-			c := w.connection(test.account, w.provider.issue())
+			c := w.connection("alice", w.provider.issue())
 			c.Token.Refresh, c.IfVersion = store.Secret{}, info.Version
+			if test.another {
+				c.Account.ID, c.IfVersion = "another", 0
+			}
 			_, err := alice.Put(t.Context(), c)
 			ok(t, err)
+			if test.another {
+				ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
+			}
 			ok(t, alice.Ready(t.Context(), github)) // no longer broken
 			w.clock.Advance(2 * time.Hour)
 			grant, err := alice.Grant(t.Context(), store.Call{Need: github})
@@ -237,7 +245,7 @@ func TestList(t *testing.T) {
 func TestVersionsNeverComeBack(t *testing.T) {
 	w := newWorld(t)
 	alice, first := w.connect("alice")
-	ok(t, alice.Delete(t.Context(), "github"))
+	ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
 	_, second := w.connect("alice")
 	if first.Version == second.Version {
 		t.Fatal("the version came back after a disconnect")

@@ -44,7 +44,7 @@ func TestBrokenRecord(t *testing.T) {
 			}
 			_, err := w.keyring("bob").Put(t.Context(), w.connection("bob", w.provider.issue()))
 			is(t, err, audit.ErrBroken)
-			ok(t, alice.Delete(t.Context(), "github"))
+			ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
 			same(t, len(w.provider.revoked), 1)
 			needs(t, alice.Ready(t.Context(), github), "not connected yet")
 		})

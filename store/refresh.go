@@ -67,14 +67,14 @@ func (k Keyring) ahead(ctx context.Context, g held) {
 	k.vault.running.Go(func() {
 		defer k.vault.early.Delete(key)
 		_, _, _ = k.vault.flights.Do(key, func() (any, error) {
-			return k.renew(context.WithoutCancel(ctx), g.Provider, g.Version)
+			return k.renew(context.WithoutCancel(ctx), g)
 		})
 	})
 }
 
 // flight names the refresh that follows g.
 func (k Keyring) flight(g held) string {
-	return string(fields(string(k.owner[:]), g.Provider, strconv.FormatInt(g.Version, 10)))
+	return string(fields(string(k.owner[:]), g.Provider, g.Account.ID, strconv.FormatInt(g.Version, 10)))
 }
 
 // refresh returns what follows g, from one request to the provider for all who
@@ -86,7 +86,7 @@ func (k Keyring) refresh(ctx context.Context, g held, call Call) (held, error) {
 	// Counted before it starts, so that Close can't overtake it when ctx ends.
 	k.vault.running.Go(func() {
 		done, err, _ := k.vault.flights.Do(key, func() (any, error) {
-			return k.renew(context.WithoutCancel(ctx), g.Provider, g.Version)
+			return k.renew(context.WithoutCancel(ctx), g)
 		})
 		next, _ = done.(held)
 		landed <- err
@@ -96,7 +96,7 @@ func (k Keyring) refresh(ctx context.Context, g held, call Call) (held, error) {
 		return held{}, fmt.Errorf("waiting for %s to refresh a credential: %w", g.Provider, ctx.Err())
 	case err := <-landed:
 		if errors.Is(err, ErrUnavailable) && call.Rejected != g.Version {
-			return k.atHand(ctx, g.Provider, err)
+			return k.atHand(ctx, g, err)
 		}
 		return next, err
 	}
@@ -104,20 +104,25 @@ func (k Keyring) refresh(ctx context.Context, g held, call Call) (held, error) {
 
 // atHand is the grant as it is by now, while its token lives; else down. It is
 // read again because it may have been disconnected while the provider was silent.
-func (k Keyring) atHand(ctx context.Context, provider string, down error) (held, error) {
-	g, err := k.load(ctx, provider)
+func (k Keyring) atHand(ctx context.Context, g held, down error) (held, error) {
+	g, err := k.again(ctx, g)
 	if err == nil && g.token.over(k.vault.now()) {
 		return held{}, down
 	}
 	return g, err
 }
 
-// renew refreshes the grant of that version, unless there is a newer one by now.
-// While another process does so, it looks for what comes of that.
-func (k Keyring) renew(ctx context.Context, provider string, version int64) (held, error) {
+// again is the grant of old's account as it is by now.
+func (k Keyring) again(ctx context.Context, old held) (held, error) {
+	return k.load(ctx, old.Provider, old.Account.ID)
+}
+
+// renew refreshes old, unless there is a newer one by now. While another process does
+// so, it looks for what comes of that.
+func (k Keyring) renew(ctx context.Context, old held) (held, error) {
 	for wait := firstPoll; ; wait = min(2*wait, lastPoll) {
-		g, err := k.load(ctx, provider)
-		if err != nil || g.Version != version {
+		g, err := k.again(ctx, old)
+		if err != nil || g.Version != old.Version {
 			return g, err
 		}
 		if g.token.Refresh.IsZero() {
@@ -125,42 +130,42 @@ func (k Keyring) renew(ctx context.Context, provider string, version int64) (hel
 		}
 		lease, err := k.lease(ctx, g)
 		if err == nil {
-			g, err = k.renewUnder(ctx, lease, provider, version)
+			g, err = k.renewUnder(ctx, lease, old)
 		}
 		if !errors.Is(err, errLeased) {
 			return g, err
 		}
 		select {
 		case <-k.vault.closing:
-			return held{}, fmt.Errorf("%w: %s: %w, and this one stops", ErrUnavailable, provider, errLeased)
+			return held{}, fmt.Errorf("%w: %s: %w, and this one stops", ErrUnavailable, old.Provider, errLeased)
 		case <-time.After(wait):
 		}
 	}
 }
 
-// renewUnder refreshes the grant of that version under lease. It reads the grant
-// again, because whoever held the lease before may have renewed it meanwhile.
-func (k Keyring) renewUnder(ctx context.Context, lease *holding, provider string, version int64) (held, error) {
-	g, err := k.load(ctx, provider)
-	if err != nil || g.Version != version {
+// renewUnder refreshes old under lease. It reads the grant again, because whoever held
+// the lease before may have renewed it meanwhile.
+func (k Keyring) renewUnder(ctx context.Context, lease *holding, old held) (held, error) {
+	g, err := k.again(ctx, old)
+	if err != nil || g.Version != old.Version {
 		lease.drop(ctx)
 		return g, err
 	}
 	// The entry in the audit record comes first: where that can't be written, the
 	// new token couldn't be either, and the provider would have spent the old one.
-	if err := k.record(ctx, audit.Entry{Event: audit.Refresh, Provider: provider}); err != nil {
+	if err := k.record(ctx, audit.Entry{Event: audit.Refresh, Provider: g.Provider}); err != nil {
 		lease.putDown(ctx)
 		return held{}, err
 	}
 	if !lease.enough(k.vault.now()) {
 		lease.putDown(ctx)
-		return held{}, fmt.Errorf("%w: %s: the database took too long to ask it safely", ErrUnavailable, provider)
+		return held{}, fmt.Errorf("%w: %s: the database took too long to ask it safely", ErrUnavailable, g.Provider)
 	}
 	t, err := k.ask(ctx, g)
 	if err != nil {
 		return k.refused(ctx, lease, g, err)
 	}
-	k.vault.observe(Refreshed, provider)
+	k.vault.observe(Refreshed, g.Provider)
 	next, err := k.keep(ctx, g, t)
 	if err != nil {
 		_ = lease.write(ctx, lease.item.Value.failed(k.vault.now(), err))
@@ -214,7 +219,7 @@ func (k Keyring) giveUp(ctx context.Context, g held, reason string) (held, error
 	g.Broken = reason
 	saved, err := k.save(ctx, g, g.Version)
 	if errors.Is(err, ErrConflict) {
-		return k.load(ctx, g.Provider)
+		return k.again(ctx, g)
 	}
 	return saved, err
 }
@@ -236,7 +241,7 @@ func (k Keyring) keep(ctx context.Context, g held, t Token) (held, error) {
 			pause(ctx, try)
 			continue
 		}
-		newer, gone := k.load(ctx, g.Provider)
+		newer, gone := k.again(ctx, g)
 		if gone != nil || !newer.refusedAfter(g) {
 			k.orphan(ctx, g, t, gone)
 			return newer, gone

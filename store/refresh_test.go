@@ -205,7 +205,7 @@ func TestDisconnectWhileTheProviderIsDown(t *testing.T) {
 	w.provider.down = errors.New("no route")
 	w.provider.during = func(context.Context) {
 		var unconfirmed *store.RevokeError
-		if err := alice.Delete(t.Context(), "github"); !errors.As(err, &unconfirmed) {
+		if err := alice.Delete(t.Context(), "github", "id-of-alice"); !errors.As(err, &unconfirmed) {
 			t.Errorf("error %v, want a RevokeError", err)
 		}
 	}
@@ -318,7 +318,7 @@ func TestDisconnectDuringRefresh(t *testing.T) {
 	w.clock.Advance(2 * time.Hour)
 	w.provider.during = func(context.Context) {
 		w.provider.during = nil
-		ok(t, alice.Delete(t.Context(), "github"))
+		ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
 	}
 	_, err := w.grant(alice)
 	needs(t, err, "not connected yet")
@@ -327,22 +327,30 @@ func TestDisconnectDuringRefresh(t *testing.T) {
 	same(t, len(w.provider.revoked), 2) // the old token, and the new one that nobody knows
 }
 
-// A refresh that comes back after a disconnect and a new connection leaves it
-// alone, whosever account that is.
+// A refresh that comes back after a disconnect and a new connection leaves that
+// alone. Where it is another account's, the call doesn't go on with it.
 func TestReconnectDuringRefresh(t *testing.T) {
-	w := newWorld(t)
-	alice, _ := w.connect("alice")
-	w.clock.Advance(2 * time.Hour)
-	var second store.Info
-	w.provider.during = func(context.Context) {
-		w.provider.during = nil
-		ok(t, alice.Delete(t.Context(), "github"))
-		var err error
-		second, err = alice.Put(t.Context(), w.connection("work-account", w.provider.issue()))
-		ok(t, err)
+	for account, revoked := range map[string]int{"alice": 1, "work-account": 2} {
+		t.Run(account, func(t *testing.T) {
+			w := newWorld(t)
+			alice, _ := w.connect("alice")
+			w.clock.Advance(2 * time.Hour)
+			var second store.Info
+			w.provider.during = func(context.Context) {
+				w.provider.during = nil
+				ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
+				var err error
+				second, err = alice.Put(t.Context(), w.connection(account, w.provider.issue()))
+				ok(t, err)
+			}
+			grant, err := w.grant(alice)
+			if account != "alice" {
+				needs(t, err, "not connected yet")
+				grant, err = w.grant(alice)
+			}
+			ok(t, err)
+			same(t, grant.Info, second)
+			same(t, len(w.provider.revoked), revoked)
+		})
 	}
-	grant, err := w.grant(alice)
-	ok(t, err)
-	same(t, grant.Info, second)
-	same(t, len(w.provider.revoked), 1)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store/audit"
@@ -150,20 +151,10 @@ func (v *Vault) unconfirmed(ctx context.Context, r Record, item Item[revocation]
 // person: to revoke the old token may end the new one (Google's way), or end a
 // grant whose disconnect was cut short by a crash and never acknowledged.
 func (v *Vault) connected(ctx context.Context, owner identity.Digest, rev revocation) (bool, error) {
-	rows, err := v.backend.Grants().List(ctx, owner)
-	if err != nil {
-		return false, err
-	}
-	for _, row := range rows {
-		if row.Provider != rev.Provider {
-			continue
-		}
-		account, _, _, err := envelope(row.Sealed)
-		if err != nil || account == rev.Account {
-			return true, nil // what can't be read may be it
-		}
-	}
-	return false, nil
+	rows, err := v.backend.Grants().Accounts(ctx, owner, rev.Provider)
+	return slices.ContainsFunc(rows, func(row Row) bool {
+		return row.Account == rev.Account || row.Account == "" // whose is not known may be it
+	}), err
 }
 
 // close writes the receipt and then destroys the record: a crash in between asks

@@ -21,7 +21,7 @@ func (w *world) disconnectedWhile(down error) store.Keyring {
 	alice, _ := w.connect("alice")
 	w.provider.set(func() { w.provider.down = down })
 	var unconfirmed *store.RevokeError
-	if err := alice.Delete(w.t.Context(), "github"); !errors.As(err, &unconfirmed) {
+	if err := alice.Delete(w.t.Context(), "github", "id-of-alice"); !errors.As(err, &unconfirmed) {
 		w.t.Fatalf("error %v, want a RevokeError", err)
 	}
 	return alice
@@ -139,7 +139,7 @@ func TestRevocationsAreTriedOnce(t *testing.T) {
 	for _, who := range []string{"alice", "bob", "carol"} {
 		k, _ := w.connect(who)
 		w.provider.set(func() { w.provider.down = errUnreached })
-		if err := k.Delete(t.Context(), "github"); err == nil {
+		if err := k.Delete(t.Context(), "github", "id-of-"+who); err == nil {
 			t.Fatal("confirmed by a provider that is down")
 		}
 		w.provider.set(func() { w.provider.down = nil })

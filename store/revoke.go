@@ -23,15 +23,22 @@ const (
 	receiptUnreadable  = "removed here; it could not be read, so the provider was not asked to revoke it"
 )
 
-// Delete disconnects: the grant is unusable when it returns, and the provider has
-// been asked to revoke it. A *RevokeError means that it is gone here, but that the
+// Delete disconnects an account: the grant is unusable when it returns, and the
+// provider has been asked to revoke it. A *RevokeError means that it is gone here, but that the
 // provider didn't confirm yet: Revoke asks it again. ErrNotFound where nothing was
 // connected.
-func (k Keyring) Delete(ctx context.Context, provider string) error {
+func (k Keyring) Delete(ctx context.Context, provider, account string) error {
 	k.vault.running.Add(1)
 	defer k.vault.running.Done()
 	ctx = context.WithoutCancel(ctx) // half a disconnect is none
-	token, pending, err := k.remove(ctx, provider)
+	token, pending, err := k.remove(ctx, provider, account)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	// Where that fails, whoever used the account has to choose another.
+	if err := k.settle(ctx, provider); err != nil {
+		k.vault.log.Error("no other account could be made the default", "provider", provider, "err", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -55,11 +62,11 @@ func (k Keyring) revoked(ctx context.Context, provider string, token Token, pend
 // remove moves the grant's token into a pending revocation, which is written first
 // so that a crash in between loses nothing, and removes the grant. pending is ""
 // where the grant didn't open.
-func (k Keyring) remove(ctx context.Context, provider string) (t Token, pending string, err error) {
+func (k Keyring) remove(ctx context.Context, provider, account string) (t Token, pending string, err error) {
 	err = ErrConflict
 	for try := 0; errors.Is(err, ErrConflict) && try < deleteTries; try++ {
 		var row Row
-		if row, err = k.vault.backend.Grants().Get(ctx, k.owner, provider); err != nil {
+		if row, err = k.vault.backend.Grants().Get(ctx, k.owner, provider, account); err != nil {
 			break
 		}
 		t, pending = Token{}, ""
@@ -72,7 +79,7 @@ func (k Keyring) remove(ctx context.Context, provider string) (t Token, pending 
 				pending = ""
 			}
 		}
-		if err = k.vault.backend.Grants().Delete(ctx, k.owner, provider, row.Version); err != nil {
+		if err = k.vault.backend.Grants().Delete(ctx, k.owner, provider, account, row.Version); err != nil {
 			k.unfile(ctx, pending)
 		}
 	}

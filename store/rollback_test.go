@@ -12,13 +12,13 @@ const putBack = "is an old copy that was put back"
 // restore writes row as it was, over what is there, without touching its mark.
 func (w *world) restore(row store.Row) {
 	w.t.Helper()
-	w.sql("INSERT OR REPLACE INTO grants (owner, provider, version, sealed, updated) VALUES (?, ?, ?, ?, ?)",
-		row.Owner[:], row.Provider, row.Version, row.Sealed, row.Updated.UnixMicro())
+	w.sql("INSERT OR REPLACE INTO grants (owner, provider, account, version, sealed, updated) VALUES (?, ?, ?, ?, ?, ?)",
+		row.Owner[:], row.Provider, row.Account, row.Version, row.Sealed, row.Updated.UnixMicro())
 }
 
 func (w *world) row(subject string) store.Row {
 	w.t.Helper()
-	row, err := w.db.Grants().Get(w.t.Context(), owner(w, subject), "github")
+	row, err := w.db.Grants().Get(w.t.Context(), owner(w, subject), "github", "id-of-"+subject)
 	ok(w.t, err)
 	return row
 }
@@ -32,9 +32,9 @@ func TestRestoredRowsAreNoticed(t *testing.T) {
 			_, err := w.grant(alice)
 			ok(w.t, err)
 		},
-		"disconnected": func(w *world, alice store.Keyring) { ok(w.t, alice.Delete(w.t.Context(), "github")) },
+		"disconnected": func(w *world, alice store.Keyring) { ok(w.t, alice.Delete(w.t.Context(), "github", "id-of-alice")) },
 		"connected anew": func(w *world, alice store.Keyring) {
-			ok(w.t, alice.Delete(w.t.Context(), "github"))
+			ok(w.t, alice.Delete(w.t.Context(), "github", "id-of-alice"))
 			w.connect("alice")
 		},
 		"its mark was removed": func(w *world, _ store.Keyring) { w.sql("DELETE FROM marks") },
@@ -70,11 +70,11 @@ func TestRestoredRowCanBeRemoved(t *testing.T) {
 	w := newWorld(t)
 	alice, _ := w.connect("alice")
 	old := w.row("alice")
-	ok(t, alice.Delete(t.Context(), "github"))
+	ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
 	for range 2 {
 		w.restore(old)
 		needs(t, alice.Ready(t.Context(), github), putBack)
-		if err := alice.Delete(t.Context(), "github"); err == nil {
+		if err := alice.Delete(t.Context(), "github", "id-of-alice"); err == nil {
 			t.Fatal("claims to have revoked what it doesn't trust")
 		}
 		needs(t, alice.Ready(t.Context(), github), "not connected yet")
@@ -85,7 +85,7 @@ func TestRestoredRowCanBeRemoved(t *testing.T) {
 func TestVersionsGoOn(t *testing.T) {
 	w := newWorld(t)
 	alice, first := w.connect("alice")
-	ok(t, alice.Delete(t.Context(), "github"))
+	ok(t, alice.Delete(t.Context(), "github", "id-of-alice"))
 	_, second := w.connect("alice")
 	if second.Version <= first.Version+1 {
 		t.Fatalf("version %d after %d and a disconnect", second.Version, first.Version)

@@ -90,7 +90,7 @@ func TestRotationSteps(t *testing.T) {
 		ok(t, v.keyring("alice").Ready(t.Context(), github))
 		ok(t, v.keyring("bob").Ready(t.Context(), github))
 	}
-	ok(t, bob.Delete(t.Context(), "github"))
+	ok(t, bob.Delete(t.Context(), "github", "id-of-bob"))
 	result, err = store.Rewrap(t.Context(), w.db, w.keys(), nil)
 	ok(t, err)
 	same(t, result, store.Rewrapped{})

@@ -19,7 +19,8 @@ import (
 //	format ‖ field(account id) ‖ field(wrapped data key) ‖ AES-256-GCM ciphertext
 //
 // where a field is a length (32 bits, big endian) and that many bytes. The
-// account id is in clear, and authenticated with all else that names the row.
+// account id is in clear, the row's own, and authenticated with all else that names
+// the row.
 const sealFormat = 1
 
 var errSealed = errors.New("the sealed row doesn't open")
@@ -75,18 +76,18 @@ func sealed(keys tink.AEAD, who identity.Principal, g held) (Row, error) {
 		return Row{}, err
 	}
 	return Row{
-		Owner: who.Digest(), Provider: g.Provider, Version: g.Version, Updated: g.UpdatedAt,
+		Owner: who.Digest(), Provider: g.Provider, Account: g.Account.ID, Version: g.Version, Updated: g.UpdatedAt,
 		Sealed: enveloped(g.Account.ID, wrapped, ciphertext),
 	}, nil
 }
 
 // opened is the grant in a row of who's. The error says nothing of the content.
 func opened(keys tink.AEAD, who identity.Principal, row Row) (held, error) {
-	account, wrapped, ciphertext, err := envelope(row.Sealed)
+	wrapped, ciphertext, err := row.envelope()
 	if err != nil {
 		return held{}, err
 	}
-	dataKey, err := keys.Decrypt(wrapped, keyData(who.Digest(), row.Provider, account, row.Version))
+	dataKey, err := keys.Decrypt(wrapped, keyData(who.Digest(), row.Provider, row.Account, row.Version))
 	if err != nil {
 		return held{}, unopened(err)
 	}
@@ -94,7 +95,7 @@ func opened(keys tink.AEAD, who identity.Principal, row Row) (held, error) {
 	if err != nil {
 		return held{}, errSealed
 	}
-	plain, err := cipher.Decrypt(ciphertext, grantData(who, row.Provider, account, row.Version))
+	plain, err := cipher.Decrypt(ciphertext, grantData(who, row.Provider, row.Account, row.Version))
 	if err != nil {
 		return held{}, errSealed
 	}
@@ -102,13 +103,13 @@ func opened(keys tink.AEAD, who identity.Principal, row Row) (held, error) {
 	if err := json.Unmarshal(plain, &s); err != nil {
 		return held{}, errSealed
 	}
-	return s.held(row, account), nil
+	return s.held(row), nil
 }
 
-func (s secrets) held(row Row, account string) held {
+func (s secrets) held(row Row) held {
 	return held{
 		Info: Info{
-			Provider: row.Provider, Account: Account{ID: account, Label: s.Label}, Scopes: s.Scopes,
+			Provider: row.Provider, Account: Account{ID: row.Account, Label: s.Label}, Scopes: s.Scopes,
 			ConnectedAt: s.ConnectedAt, UpdatedAt: row.Updated, Version: row.Version, Broken: s.Broken,
 		},
 		token: Token{
@@ -121,11 +122,11 @@ func (s secrets) held(row Row, account string) held {
 // rewrapped is row.Sealed with its data key wrapped by the primary of keys; all else
 // stays. It needs nobody's name, and what the data key seals isn't opened.
 func rewrapped(keys tink.AEAD, row Row) ([]byte, error) {
-	account, wrapped, ciphertext, err := envelope(row.Sealed)
+	wrapped, ciphertext, err := row.envelope()
 	if err != nil {
 		return nil, err
 	}
-	ad := keyData(row.Owner, row.Provider, account, row.Version)
+	ad := keyData(row.Owner, row.Provider, row.Account, row.Version)
 	dataKey, err := keys.Decrypt(wrapped, ad)
 	if err != nil {
 		return nil, unopened(err)
@@ -133,7 +134,7 @@ func rewrapped(keys tink.AEAD, row Row) ([]byte, error) {
 	if wrapped, err = keys.Encrypt(dataKey, ad); err != nil {
 		return nil, err
 	}
-	return enveloped(account, wrapped, ciphertext), nil
+	return enveloped(row.Account, wrapped, ciphertext), nil
 }
 
 // keyData is the associated data of a grant's wrapped data key: what names the row,
@@ -153,6 +154,15 @@ func grantData(who identity.Principal, provider, account string, version int64) 
 func enveloped(account string, wrapped, ciphertext []byte) []byte {
 	envelope := append([]byte{sealFormat}, fields(account, string(wrapped))...)
 	return append(envelope, ciphertext...)
+}
+
+// envelope is what is in row.Sealed, if it is of the row's own account.
+func (row Row) envelope() (wrapped, ciphertext []byte, err error) {
+	account, wrapped, ciphertext, err := envelope(row.Sealed)
+	if err == nil && account != row.Account {
+		err = errSealed
+	}
+	return wrapped, ciphertext, err
 }
 
 func envelope(sealed []byte) (account string, wrapped, ciphertext []byte, err error) {

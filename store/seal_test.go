@@ -29,7 +29,7 @@ func (w *world) places() []place {
 		c.Provider, c.IfVersion = provider, ifVersion
 		info, err := k.Put(w.t.Context(), c)
 		ok(w.t, err)
-		row, err := w.db.Grants().Get(w.t.Context(), owner(w, subject), provider)
+		row, err := w.db.Grants().Get(w.t.Context(), owner(w, subject), provider, "id-of-"+account)
 		ok(w.t, err)
 		list = append(list, place{k, row})
 		return info.Version
@@ -50,9 +50,10 @@ func owner(w *world, subject string) identity.Digest {
 // sealing.
 func (w *world) put(row store.Row) {
 	w.t.Helper()
-	w.sql("UPDATE grants SET sealed = ?, version = ? WHERE owner = ? AND provider = ?",
-		row.Sealed, row.Version, row.Owner[:], row.Provider)
-	w.sql("UPDATE marks SET version = ? WHERE owner = ? AND provider = ?", row.Version, row.Owner[:], row.Provider)
+	w.sql("UPDATE grants SET sealed = ?, version = ? WHERE owner = ? AND provider = ? AND account = ?",
+		row.Sealed, row.Version, row.Owner[:], row.Provider, row.Account)
+	w.sql("UPDATE marks SET version = ? WHERE owner = ? AND provider = ? AND account = ?",
+		row.Version, row.Owner[:], row.Provider, row.Account)
 }
 
 func TestRowsOpenOnlyAsWhatTheyAre(t *testing.T) {
@@ -94,7 +95,7 @@ func TestRowsOpenOnlyUnderTheirIssuer(t *testing.T) {
 	ok(t, os.WriteFile(filepath.Join(there.dir, "key"), raw, 0o600))
 	*there = *there.other()
 	here.connect("alice", "repo")
-	row, err := here.db.Grants().Get(t.Context(), owner(here, "alice"), "github")
+	row, err := here.db.Grants().Get(t.Context(), owner(here, "alice"), "github", "id-of-alice")
 	ok(t, err)
 	row.Owner = owner(there, "alice")
 	ok(t, there.db.Grants().Put(t.Context(), row, 0))
@@ -166,7 +167,7 @@ func TestAnUnreadableRowIsNoDeadEnd(t *testing.T) {
 	shown, err := alice.Info(t.Context(), "github")
 	ok(t, err)
 	same(t, shown, store.Info{
-		Provider: "github", Version: info.Version, UpdatedAt: info.UpdatedAt,
+		Provider: "github", Account: store.Account{ID: "id-of-alice"}, Version: info.Version, UpdatedAt: info.UpdatedAt,
 		Broken: "the stored connection can't be read any more",
 	})
 	list, err := alice.List(t.Context())
@@ -190,7 +191,7 @@ func TestTheft(t *testing.T) {
 	ok(t, err)
 	bob, _ := w.connect("bob")
 	w.provider.set(func() { w.provider.down = fmt.Errorf("down") })
-	if bob.Delete(t.Context(), "github") == nil {
+	if bob.Delete(t.Context(), "github", "id-of-bob") == nil {
 		t.Fatal("revoked by a provider that is down") // leaves a pending revocation
 	}
 	secret := struct{ Secret string }{canary}

@@ -20,6 +20,8 @@
 //     under a lease that is durable before the provider is asked and under its own
 //     deadline, and the new token is persisted before anyone uses it;
 //   - who has a living token doesn't wait for a refresh;
+//   - of several accounts of one provider a client gets the one that the person chose,
+//     and none where nobody can tell which that is;
 //   - a disconnected token can do nothing any more but be revoked, which is tried
 //     for 24 hours and then recorded, whatever came of it.
 package store
@@ -46,8 +48,8 @@ type Connection struct {
 	Provider string
 	Account  Account
 	Token    Token
-	// IfVersion is the version of the grant that is replaced, 0 for none: Put
-	// returns ErrConflict where the vault holds another.
+	// IfVersion is the version of the account's grant that is replaced, 0 for none:
+	// Put returns ErrConflict where the vault holds another.
 	IfVersion int64
 }
 
@@ -78,6 +80,9 @@ type Grant struct {
 // A Call says what a credential is wanted for. It is recorded before the release.
 type Call struct {
 	Need
+	// Account is the id of the account to use, so that all requests of one tool call
+	// go to the one that it began with; "" means the one that serves the client.
+	Account   string
 	Tool      string
 	Rule      string            // the egress rule in use, as "GET /user/repos"
 	Arguments [sha256.Size]byte // digest of the call's arguments

@@ -27,6 +27,9 @@ type Item[T any] struct {
 	Version int64
 }
 
+// errUnopened is in the error of a record that is there and can't be read.
+var errUnopened = errors.New("doesn't open")
+
 // NewTable is the table of that kind in v.
 func NewTable[T any](v *Vault, kind string) Table[T] { return Table[T]{v, kind} }
 
@@ -132,11 +135,11 @@ func (t Table[T]) item(r Record, err error) (Item[T], error) {
 		return Item[T]{}, err
 	}
 	if err != nil {
-		return Item[T]{}, fmt.Errorf("a record of kind %s doesn't open", t.kind)
+		return Item[T]{}, fmt.Errorf("a record of kind %s %w", t.kind, errUnopened)
 	}
 	item := Item[T]{Owner: r.Owner, Expires: r.Expires, Version: r.Version}
 	if err := json.Unmarshal(plain, &item.Value); err != nil {
-		return Item[T]{}, fmt.Errorf("a record of kind %s is not of this version of Latchkey", t.kind)
+		return Item[T]{}, fmt.Errorf("a record of kind %s %w: it is not of this version of Latchkey", t.kind, errUnopened)
 	}
 	return item, nil
 }

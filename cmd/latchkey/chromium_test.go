@@ -115,6 +115,12 @@ func (c *chromium) pressIfThere(text string) {
 	}
 }
 
+// clickRadio clicks the first radio button with that label.
+func (c *chromium) clickRadio(label string) {
+	c.t.Helper()
+	c.run(chromedp.Click(fmt.Sprintf(`(//label[contains(normalize-space(), %q)]//input)[1]`, label)))
+}
+
 // clickID clicks the element with that id.
 func (c *chromium) clickID(id string) {
 	c.t.Helper()

@@ -20,7 +20,7 @@ import (
 // ownership says of every kind of record whether it is on a person. Each one that is
 // has to be in TestForgetMe's journey, or among the others.
 var ownership = map[string]string{
-	"session": "person", "ticket": "person", "flow": "person", "replacement": "person",
+	"session": "person", "ticket": "person", "flow": "person", "replacement": "person", "accounts": "person",
 	"authserver code": "person", "authserver consent": "person", "authserver refresh family": "person",
 
 	"lease":      "person, elsewhere", // store's TestForget and TestForgottenInARefresh
@@ -109,12 +109,14 @@ func TestForgetMe(t *testing.T) {
 	check(t, elsewhere.openLink(d.URL+"/connections"))
 	check(t, elsewhere.visitor.sees("Connected as"))
 
-	// A token that waits, a question that waits, a flow and a ticket.
+	// A choice between accounts, a token that waits, a question that waits, a flow and
+	// a ticket.
+	check(t, alice.connectOn(d.URL, "GitHub", "bob"))
 	check(t, alice.visitor.open(d.URL+"/connections"))
-	check(t, alice.visitor.press("Connect again"))
+	check(t, alice.visitor.press("#connect-google"))
 	check(t, alice.visitor.press("Continue to"))
 	check(t, alice.visitor.press("#as-bob"))
-	check(t, alice.visitor.sees("Replace the connected account?"))
+	check(t, alice.visitor.sees("Add this account, or replace one?"))
 	stop := errors.New("at the question")
 	if err := newMCPClient(d.URL, plain).signIn(elsewhere.visitor, func(v *visitor) error {
 		check(t, v.sees("Allow"))
@@ -123,10 +125,10 @@ func TestForgetMe(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, elsewhere.visitor.open(d.URL+"/connections"))
-	check(t, elsewhere.visitor.press("Connect again"))
+	check(t, elsewhere.visitor.press("again"))
 	check(t, elsewhere.visitor.press("Continue to"))
 	check(t, elsewhere.visitor.open(d.URL+"/connections"))
-	check(t, elsewhere.visitor.press("Connect again"))
+	check(t, elsewhere.visitor.press("again"))
 
 	owner, bobs := identity.OwnerOf(d.URL, "alice"), identity.OwnerOf(d.URL, "bob")
 	want := []string{"grant at github", "grant at google"}

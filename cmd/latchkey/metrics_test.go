@@ -176,7 +176,7 @@ func TestMetricsOfTheVault(t *testing.T) {
 	check(t, err)
 	connect := func() {
 		t.Helper()
-		check(t, ignore(k.Delete(t.Context(), "github"), store.ErrNotFound))
+		check(t, ignore(k.Delete(t.Context(), "github", "1"), store.ErrNotFound))
 		_, err := k.Put(t.Context(), store.Connection{
 			Provider: "github", Account: store.Account{ID: "1"},
 			Token: store.Token{Access: store.NewSecret("a"), Refresh: store.NewSecret("r"), Expiry: clock.Now().Add(time.Hour)},
@@ -198,7 +198,7 @@ func TestMetricsOfTheVault(t *testing.T) {
 	clock.Advance(2 * time.Hour)
 	grant()
 	ex.revoke = errors.New("down")
-	check(t, ignore(k.Delete(t.Context(), "github"), new(store.RevokeError)))
+	check(t, ignore(k.Delete(t.Context(), "github", "1"), new(store.RevokeError)))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	stop := serveMetrics(t.Context(), l, m, config{Log: testLog(t)})

@@ -61,6 +61,46 @@ func TestNonInterference(t *testing.T) {
 	}
 }
 
+// TestNonInterferenceOfAccounts is the same where each person has the other's account
+// as a second one, and has not chosen it: no argument does.
+func TestNonInterferenceOfAccounts(t *testing.T) {
+	d := startDemo(t, "")
+	people := twoPeople(t, d.URL)
+	for i, p := range people {
+		for _, provider := range []string{"GitHub", "Google"} {
+			for _, name := range []string{p.name, people[1-i].name} {
+				check(t, p.connectOn(d.URL, provider, name))
+			}
+		}
+	}
+	for _, name := range []string{"github_search_issues", "calendar_list_events"} {
+		got := alternate(people, listed(t, people[0], name), callsPerTool, d.sandbox.Requests)
+		if len(got.faults) > 0 || got.reached < callsPerTool/10 {
+			t.Errorf("%d calls reached the provider: %v", got.reached, got.faults)
+		}
+	}
+}
+
+// connectOn connects the account of that name on the connections page, beside what is
+// connected there.
+func (p *person) connectOn(url, provider, name string) error {
+	steps := []string{"#connect-" + strings.ToLower(provider), "Continue to " + provider, "#as-" + name}
+	if err := p.openLink(url + "/connections"); err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if err := p.visitor.press(step); err != nil {
+			return err
+		}
+	}
+	if p.visitor.sees("Add this account") == nil {
+		if err := p.visitor.press("Add "); err != nil {
+			return err
+		}
+	}
+	return p.visitor.sees("Connected as")
+}
+
 // TestNonInterferenceCanFail runs the same check over servers that mix people up.
 func TestNonInterferenceCanFail(t *testing.T) {
 	t.Run("a proxy that swaps a token now and then", func(t *testing.T) {

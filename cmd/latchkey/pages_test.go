@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"time"
 )
 
 // The pages in a real browser, in the order in which a newcomer sees them. With
@@ -42,6 +43,23 @@ func TestPages(t *testing.T) {
 	browser.press("Your connections")
 	browser.sees("Connected as @alice-dev")
 	browser.shots("connections")
+
+	browser.clickID("connect-github")
+	browser.press("Continue to GitHub")
+	browser.clickID("as-bob")
+	browser.sees("You have just signed in to GitHub as @bob-builds")
+	browser.shots("replace")
+	browser.press("Add @")
+	browser.sees("Clients without an account of their own use @alice-dev")
+	browser.shots("added")
+	browser.press("Your connections")
+	browser.sees("Which account is used")
+	browser.shots("accounts")
+	browser.clickRadio("@bob-builds")
+	browser.press("Use by default")
+	browser.sees("@bob-builds since " + time.Now().Format("2 January 2006") + ". The default.")
+	browser.press("Disconnect @bob-builds")
+	browser.sees("Connect another account")
 	browser.press("Disconnect")
 	browser.sees("Not connected")
 

@@ -20,6 +20,7 @@ func TestGitHubRevokeSetting(t *testing.T) {
 			}
 			check(t, alice.visitor.open(d.URL+"/connections"))
 			check(t, alice.visitor.press("Disconnect"))
+			check(t, alice.visitor.press("Disconnect it all the same"))
 			check(t, alice.visitor.sees("Connect GitHub"))
 			check(t, bob.call("github_search_issues", query))
 			if ended := bob.last.Link != ""; ended != grant {

@@ -174,6 +174,9 @@ var sentences = []sentence{
 	{`opens (/\S*)`, func(w *world, p *person, m []string) error {
 		return p.openLink(w.base() + m[0])
 	}},
+	{`picks (\S+) and presses (.+)`, func(w *world, p *person, m []string) error {
+		return p.visitor.pick(m[0], m[1])
+	}},
 	{`presses (.+)`, func(w *world, p *person, m []string) error {
 		return p.visitor.press(m[0])
 	}},

@@ -66,6 +66,28 @@ func (v *visitor) press(text string) error {
 	return v.submit(c)
 }
 
+// pick takes the radio button beside that label in the form of the first button whose
+// text contains text, and presses it.
+func (v *visitor) pick(label, text string) error {
+	controls, err := parsePage(v.body)
+	if err != nil {
+		return err
+	}
+	for _, c := range controls {
+		if c.form == nil || !c.is(text) {
+			continue
+		}
+		for _, option := range c.form.options {
+			if strings.Contains(option.text, label) {
+				c.form.values.Set(option.name, option.value)
+				v.trail = nil
+				return v.submit(c)
+			}
+		}
+	}
+	return fmt.Errorf("there is no %q to pick before %q on this page\n%s", label, text, v)
+}
+
 // submit sends c's form as a browser does.
 func (v *visitor) submit(c control) error {
 	values := url.Values{}
@@ -210,6 +232,7 @@ func (c control) is(text string) bool {
 type form struct {
 	method, action string
 	values         url.Values
+	options        []*control // radio buttons with their labels
 }
 
 // parsePage finds the controls of a page. Our own pages and the sandbox's are
@@ -219,6 +242,7 @@ func parsePage(body string) ([]control, error) {
 		list    []control
 		current *form
 		open    *control
+		option  *control
 	)
 	d := decoder(body)
 	for {
@@ -233,9 +257,14 @@ func parsePage(body string) ([]control, error) {
 		case xml.StartElement:
 			switch tok.Name.Local {
 			case "form":
-				current = &form{attr(tok, "method"), attr(tok, "action"), url.Values{}}
+				current = &form{method: attr(tok, "method"), action: attr(tok, "action"), values: url.Values{}}
 			case "input":
 				fill(current, tok)
+				if option != nil {
+					option.name, option.value = attr(tok, "name"), attr(tok, "value")
+				}
+			case "label":
+				option = &control{}
 			case "button":
 				open = &control{id: attr(tok, "id"), name: attr(tok, "name"), value: attr(tok, "value"), form: current}
 			case "a":
@@ -245,10 +274,15 @@ func parsePage(body string) ([]control, error) {
 			if open != nil {
 				open.text += string(tok)
 			}
+			if option != nil {
+				option.text += string(tok)
+			}
 		case xml.EndElement:
 			switch name := tok.Name.Local; {
 			case name == "form":
 				current = nil
+			case name == "label" && current != nil && option != nil:
+				current.options, option = append(current.options, option), nil
 			case open != nil && (name == "button" || name == "a"):
 				open.text = strings.Join(strings.Fields(open.text), " ")
 				list, open = append(list, *open), nil

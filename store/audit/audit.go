@@ -56,6 +56,7 @@ const (
 	Connect    Event = "connect"    // a person connected an account
 	Disconnect Event = "disconnect" // a person disconnected an account
 	Forget     Event = "forget"     // a person had all of theirs removed; Reason says how much
+	Choose     Event = "choose"     // a person chose which account serves whom; Reason says it
 	Refresh    Event = "refresh"    // the vault asked the provider for a new access token
 
 	// The record's own.
@@ -124,6 +125,8 @@ type Table interface {
 	// Rows are the first n, by number, with a number above after. One that
 	// can't be read as a Row has no Hash.
 	Rows(ctx context.Context, chain string, after int64, n int) ([]Row, error)
+	// Clients are the first n by name, each once, that an owner's entries name.
+	Clients(ctx context.Context, owner identity.Digest, n int) ([]string, error)
 }
 
 // ErrMoved means that a chain doesn't end where its writer left it.

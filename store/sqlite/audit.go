@@ -33,6 +33,12 @@ func (db *DB) auditStatements() []prepared {
 			FROM named LEFT JOIN audit_heads h ON h.chain = named.chain ORDER BY named.chain`},
 		{&s.entries, db.reader, `SELECT ` + auditColumns + ` FROM audit WHERE chain = ? AND seq > ? ORDER BY seq LIMIT ?`},
 		{&s.ownEntries, db.reader, `SELECT ` + auditColumns + ` FROM audit WHERE owner = ? ORDER BY chain, seq`},
+		// Like the names of chains above: from one client to the next in the index.
+		{&s.ownClients, db.reader, `WITH RECURSIVE clients (client) AS (
+				SELECT min(client) FROM audit WHERE owner = ?1 UNION ALL
+				SELECT (SELECT min(client) FROM audit WHERE owner = ?1 AND client > clients.client)
+				FROM clients WHERE client IS NOT NULL)
+			SELECT client FROM clients WHERE client <> '' LIMIT ?2`},
 	}
 }
 
@@ -136,6 +142,17 @@ func (a auditTable) Heads(ctx context.Context) ([]audit.Head, error) {
 
 func (a auditTable) Rows(ctx context.Context, chain string, after int64, n int) ([]audit.Row, error) {
 	return a.db.auditRows(ctx, a.db.stmt.entries, chain, after, n)
+}
+
+func (a auditTable) Clients(ctx context.Context, owner identity.Digest, n int) ([]string, error) {
+	var list []string
+	err := a.db.query(ctx, a.db.stmt.ownClients, []any{owner[:], n}, func(rows *sql.Rows) error {
+		var client string
+		err := rows.Scan(&client)
+		list = append(list, client)
+		return err
+	})
+	return list, err
 }
 
 func (db *DB) auditRows(ctx context.Context, stmt *sql.Stmt, args ...any) ([]audit.Row, error) {

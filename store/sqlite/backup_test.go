@@ -99,12 +99,12 @@ func TestBackupWhileWriting(t *testing.T) {
 			t.Fatalf("mode %v, error %v", info.Mode(), err)
 		}
 		restored := open(t, again)
-		first, _ := restored.Grants().Get(t.Context(), identity.Digest{2}, "first")
-		second, _ := restored.Grants().Get(t.Context(), identity.Digest{2}, "second")
+		first, _ := restored.Grants().Get(t.Context(), identity.Digest{2}, "first", "")
+		second, _ := restored.Grants().Get(t.Context(), identity.Digest{2}, "second", "")
 		if first.Version-second.Version > 1 || first.Version < second.Version || first.Mark != first.Version {
 			t.Fatalf("versions %d and %d, mark %d", first.Version, second.Version, first.Mark)
 		}
-		kept, err := restored.Grants().Get(t.Context(), alice, "github")
+		kept, err := restored.Grants().Get(t.Context(), alice, "github", "")
 		if err != nil || !bytes.Equal(kept.Sealed, []byte("sealed")) {
 			t.Fatal(kept, err)
 		}

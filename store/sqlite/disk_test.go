@@ -86,7 +86,7 @@ func TestVaultOnFullDisk(t *testing.T) {
 		!strings.Contains(err.Error(), "make room") {
 		t.Fatalf("grant %v, error %v", grant, err)
 	}
-	if err := keys.Delete(ctx, "github"); err != nil || provider.revoked != 1 {
+	if err := keys.Delete(ctx, "github", "1"); err != nil || provider.revoked != 1 {
 		t.Fatalf("revoked %d times, error %v", provider.revoked, err)
 	}
 	var needs *store.NeedsConnect

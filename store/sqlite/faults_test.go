@@ -139,7 +139,7 @@ func (r *recording) accountFor(t *testing.T, p *person) (kept bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return false, p.connect(t.Context(), info.Version)
+	return false, p.connect(t.Context(), info)
 }
 
 // holdsTheLast compares what the vault holds with the last of each thing, and
@@ -188,7 +188,7 @@ func testDisconnectOnFull(t *testing.T) {
 	// With not one byte left, that is refused too, and in a few pages it fits.
 	for room := int64(0); ; room += 4 << 10 {
 		d.set(func(d *disk) { d.room = room })
-		err := alice.Delete(t.Context(), "github")
+		err := alice.Delete(t.Context(), "github", c.Account.ID)
 		if err == nil {
 			t.Logf("disconnected with %d bytes left", room)
 			break

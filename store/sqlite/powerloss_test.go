@@ -201,9 +201,9 @@ func (p *person) act(ctx context.Context) error {
 	}
 	switch n := p.rng.IntN(24); {
 	case !connected || n < 2:
-		return p.connect(ctx, info.Version)
+		return p.connect(ctx, info)
 	case n == 2:
-		return p.disconnect(ctx)
+		return p.disconnect(ctx, info.Account.ID)
 	case n < 10:
 		return p.refresh(ctx, info.Version)
 	case n < 18:
@@ -213,9 +213,13 @@ func (p *person) act(ctx context.Context) error {
 	}
 }
 
-func (p *person) connect(ctx context.Context, version int64) error {
+// connect files a new token: of the account that is connected, or of a new one, so
+// that a revocation of an earlier one still has to be carried out.
+func (p *person) connect(ctx context.Context, info store.Info) error {
 	c := p.world.connection()
-	c.IfVersion = version
+	if c.IfVersion = info.Version; info.Version != 0 {
+		c.Account = info.Account
+	}
 	return p.does("grant of "+p.name, func() (string, error) {
 		_, err := p.keys.Put(ctx, c)
 		return c.Token.Access.Reveal(), err
@@ -240,7 +244,7 @@ func (p *person) refresh(ctx context.Context, version int64) error {
 }
 
 // disconnect is followed by a revocation, now or where the provider is deaf later.
-func (p *person) disconnect(ctx context.Context) error {
+func (p *person) disconnect(ctx context.Context, account string) error {
 	p.mu.Lock()
 	steps := p.steps["grant of "+p.name]
 	p.mu.Unlock()
@@ -248,7 +252,7 @@ func (p *person) disconnect(ctx context.Context) error {
 	return p.does("grant of "+p.name, func() (string, error) {
 		return "", p.does("revocation of "+token, func() (string, error) {
 			var pending *store.RevokeError
-			err := p.keys.Delete(ctx, "github")
+			err := p.keys.Delete(ctx, "github", account)
 			if errors.As(err, &pending) && p.world.provider.deaf {
 				err = nil
 			}

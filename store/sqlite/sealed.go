@@ -17,11 +17,11 @@ func (s sealed) Count(ctx context.Context) (int64, error) {
 
 func (s sealed) Grants(ctx context.Context, after store.Row, limit int) ([]store.Row, error) {
 	var list []store.Row
-	args := []any{after.Owner[:], after.Provider, limit}
+	args := []any{after.Owner[:], after.Provider, after.Account, limit}
 	err := s.db.query(ctx, s.db.stmt.scanGrants, args, func(rows *sql.Rows) error {
 		var row store.Row
 		var owner []byte
-		err := rows.Scan(&owner, &row.Provider, &row.Version, &row.Sealed)
+		err := rows.Scan(&owner, &row.Provider, &row.Account, &row.Version, &row.Sealed)
 		copy(row.Owner[:], owner)
 		list = append(list, row)
 		return err
@@ -47,7 +47,8 @@ func (s sealed) Records(ctx context.Context, after store.Record, limit int) ([]s
 }
 
 func (s sealed) ResealGrant(ctx context.Context, row store.Row, sealed []byte) error {
-	return swapped(s.db.exec(ctx, s.db.stmt.resealGrant, sealed, row.Owner[:], row.Provider, row.Version, row.Sealed))
+	return swapped(s.db.exec(ctx, s.db.stmt.resealGrant,
+		sealed, row.Owner[:], row.Provider, row.Account, row.Version, row.Sealed))
 }
 
 func (s sealed) ResealRecord(ctx context.Context, r store.Record, data []byte) error {

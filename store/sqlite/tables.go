@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
@@ -13,16 +12,18 @@ import (
 )
 
 type statements struct {
-	getGrant, listGrants, addGrant, swapGrant, deleteGrant, markGrant *sql.Stmt
+	getGrant, accountGrants, listGrants, addGrant, swapGrant, deleteGrant, markGrant, sharedGrant *sql.Stmt
 
 	addRecord, getRecord, listRecords, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
 
-	addHead, moveHead, dropHead, addEntry, dropEntries, heads, entries, ownEntries *sql.Stmt
+	addHead, moveHead, dropHead, addEntry, dropEntries, heads, entries, ownEntries, ownClients *sql.Stmt
 
 	fix *sql.Stmt
 
 	countSealed, scanGrants, scanRecords, resealGrant, resealRecord, refix *sql.Stmt
 }
+
+const grantColumns = `account, grants.version, coalesce(marks.version, 0), sealed, updated`
 
 // A prepared is a statement, and the pool that runs it.
 type prepared struct {
@@ -34,21 +35,25 @@ type prepared struct {
 func (db *DB) prepare(ctx context.Context) error {
 	s := &db.stmt
 	for _, p := range append(db.auditStatements(), []prepared{
-		{&s.getGrant, db.reader, `SELECT grants.version, coalesce(marks.version, 0), sealed, updated
-			FROM grants LEFT JOIN marks USING (owner, provider) WHERE owner = ? AND provider = ?`},
-		{&s.listGrants, db.reader, `SELECT provider, grants.version, coalesce(marks.version, 0), sealed, updated
-			FROM grants LEFT JOIN marks USING (owner, provider) WHERE owner = ? ORDER BY provider`},
+		{&s.getGrant, db.reader, `SELECT ` + grantColumns + ` FROM grants LEFT JOIN marks USING (owner, provider, account)
+			WHERE owner = ? AND provider = ? AND account = ?`},
+		{&s.accountGrants, db.reader, `SELECT ` + grantColumns + ` FROM grants LEFT JOIN marks USING (owner, provider, account)
+			WHERE owner = ? AND provider = ? ORDER BY account`},
+		{&s.listGrants, db.reader, `SELECT ` + grantColumns + `, provider FROM grants LEFT JOIN marks USING (owner, provider, account)
+			WHERE owner = ? ORDER BY provider, account`},
 		// Nothing is written at or below the mark, which each write moves up (see
 		// the migration).
-		{&s.addGrant, db.writer, `INSERT INTO grants (owner, provider, version, sealed, updated)
-			SELECT ?1, ?2, ?3, ?4, ?5
-			WHERE NOT EXISTS (SELECT 1 FROM marks WHERE owner = ?1 AND provider = ?2 AND version >= ?3)
+		{&s.addGrant, db.writer, `INSERT INTO grants (owner, provider, account, version, sealed, updated)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6
+			WHERE NOT EXISTS (SELECT 1 FROM marks WHERE owner = ?1 AND provider = ?2 AND account IN (?3, '') AND version >= ?4)
 			ON CONFLICT DO NOTHING`},
 		{&s.swapGrant, db.writer, `UPDATE grants SET version = ?1, sealed = ?2, updated = ?3
-			WHERE owner = ?4 AND provider = ?5 AND version = ?6
-			AND NOT EXISTS (SELECT 1 FROM marks WHERE owner = ?4 AND provider = ?5 AND version >= ?1)`},
-		{&s.markGrant, db.reader, `SELECT version FROM marks WHERE owner = ? AND provider = ?`},
-		{&s.deleteGrant, db.writer, `DELETE FROM grants WHERE owner = ? AND provider = ? AND version = ?`},
+			WHERE owner = ?4 AND provider = ?5 AND account = ?6 AND version = ?7
+			AND NOT EXISTS (SELECT 1 FROM marks WHERE owner = ?4 AND provider = ?5 AND account = ?6 AND version >= ?1)`},
+		{&s.markGrant, db.reader, `SELECT coalesce(max(version), 0) FROM marks
+			WHERE owner = ? AND provider = ? AND account IN (?, '')`},
+		{&s.deleteGrant, db.writer, `DELETE FROM grants WHERE owner = ? AND provider = ? AND account = ? AND version = ?`},
+		{&s.sharedGrant, db.reader, `SELECT EXISTS (SELECT 1 FROM grants WHERE provider = ? AND account = ? AND owner <> ?)`},
 
 		// What expired is not found, and so doesn't stand in the way either.
 		{&s.addRecord, db.writer, `INSERT INTO records (kind, key, owner, expires, version, data)
@@ -75,12 +80,12 @@ func (db *DB) prepare(ctx context.Context) error {
 
 		{&s.countSealed, db.reader, `SELECT (SELECT count(*) FROM grants) +
 			(SELECT count(*) FROM records WHERE expires = 0 OR expires > ?)`},
-		{&s.scanGrants, db.reader, `SELECT owner, provider, version, sealed FROM grants
-			WHERE (owner, provider) > (?, ?) ORDER BY owner, provider LIMIT ?`},
+		{&s.scanGrants, db.reader, `SELECT owner, provider, account, version, sealed FROM grants
+			WHERE (owner, provider, account) > (?, ?, ?) ORDER BY owner, provider, account LIMIT ?`},
 		{&s.scanRecords, db.reader, `SELECT kind, key, owner, expires, version, data FROM records
 			WHERE (kind, key) > (?, ?) AND (expires = 0 OR expires > ?) ORDER BY kind, key LIMIT ?`},
 		{&s.resealGrant, db.writer, `UPDATE grants SET sealed = ?
-			WHERE owner = ? AND provider = ? AND version = ? AND sealed = ?`},
+			WHERE owner = ? AND provider = ? AND account = ? AND version = ? AND sealed = ?`},
 		{&s.resealRecord, db.writer, `UPDATE records SET data = ?
 			WHERE kind = ? AND key = ? AND version = ? AND data = ?`},
 		{&s.refix, db.writer, `UPDATE facts SET value = ? WHERE name = ? AND value = ?`},
@@ -98,23 +103,36 @@ func (db *DB) prepare(ctx context.Context) error {
 
 type grants struct{ db *DB }
 
-func (g grants) Get(ctx context.Context, owner identity.Digest, provider string) (store.Row, error) {
-	row := store.Row{Owner: owner, Provider: provider}
-	var updated int64
-	err := g.db.one(ctx, g.db.stmt.getGrant, []any{owner[:], provider}, &row.Version, &row.Mark, &row.Sealed, &updated)
+func (g grants) Get(ctx context.Context, owner identity.Digest, provider, account string) (store.Row, error) {
+	list, err := g.rows(ctx, g.db.stmt.getGrant, store.Row{Owner: owner, Provider: provider}, owner[:], provider, account)
+	if err == nil && len(list) == 0 {
+		err = store.ErrNotFound
+	}
 	if err != nil {
 		return store.Row{}, err
 	}
-	row.Updated = moment(updated)
-	return row, nil
+	return list[0], nil
+}
+
+func (g grants) Accounts(ctx context.Context, owner identity.Digest, provider string) ([]store.Row, error) {
+	return g.rows(ctx, g.db.stmt.accountGrants, store.Row{Owner: owner, Provider: provider}, owner[:], provider)
 }
 
 func (g grants) List(ctx context.Context, owner identity.Digest) ([]store.Row, error) {
+	return g.rows(ctx, g.db.stmt.listGrants, store.Row{Owner: owner}, owner[:])
+}
+
+// rows are those that stmt finds, with what row has already: the provider comes last
+// where that isn't known.
+func (g grants) rows(ctx context.Context, stmt *sql.Stmt, row store.Row, args ...any) ([]store.Row, error) {
 	var list []store.Row
-	err := g.db.query(ctx, g.db.stmt.listGrants, []any{owner[:]}, func(rows *sql.Rows) error {
-		row := store.Row{Owner: owner}
-		var updated int64
-		if err := rows.Scan(&row.Provider, &row.Version, &row.Mark, &row.Sealed, &updated); err != nil {
+	var updated int64
+	dest := []any{&row.Account, &row.Version, &row.Mark, &row.Sealed, &updated}
+	if row.Provider == "" {
+		dest = append(dest, &row.Provider)
+	}
+	err := g.db.query(ctx, stmt, args, func(rows *sql.Rows) error {
+		if err := rows.Scan(dest...); err != nil {
 			return err
 		}
 		row.Updated = moment(updated)
@@ -127,23 +145,26 @@ func (g grants) List(ctx context.Context, owner identity.Digest) ([]store.Row, e
 func (g grants) Put(ctx context.Context, row store.Row, ifVersion int64) error {
 	if ifVersion == 0 {
 		return swapped(g.db.exec(ctx, g.db.stmt.addGrant,
-			row.Owner[:], row.Provider, row.Version, row.Sealed, micros(row.Updated)))
+			row.Owner[:], row.Provider, row.Account, row.Version, row.Sealed, micros(row.Updated)))
 	}
 	return swapped(g.db.exec(ctx, g.db.stmt.swapGrant,
-		row.Version, row.Sealed, micros(row.Updated), row.Owner[:], row.Provider, ifVersion))
+		row.Version, row.Sealed, micros(row.Updated), row.Owner[:], row.Provider, row.Account, ifVersion))
 }
 
-func (g grants) Delete(ctx context.Context, owner identity.Digest, provider string, ifVersion int64) error {
-	return swapped(g.db.exec(ctx, g.db.stmt.deleteGrant, owner[:], provider, ifVersion))
+func (g grants) Delete(ctx context.Context, owner identity.Digest, provider, account string, ifVersion int64) error {
+	return swapped(g.db.exec(ctx, g.db.stmt.deleteGrant, owner[:], provider, account, ifVersion))
 }
 
-func (g grants) Mark(ctx context.Context, owner identity.Digest, provider string) (int64, error) {
+func (g grants) Mark(ctx context.Context, owner identity.Digest, provider, account string) (int64, error) {
 	var mark int64
-	err := g.db.one(ctx, g.db.stmt.markGrant, []any{owner[:], provider}, &mark)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
-	}
+	err := g.db.one(ctx, g.db.stmt.markGrant, []any{owner[:], provider, account}, &mark)
 	return mark, err
+}
+
+func (g grants) Shared(ctx context.Context, owner identity.Digest, provider, account string) (bool, error) {
+	var shared bool
+	err := g.db.one(ctx, g.db.stmt.sharedGrant, []any{provider, account, owner[:]}, &shared)
+	return shared, err
 }
 
 type records struct{ db *DB }

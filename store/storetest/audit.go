@@ -267,3 +267,23 @@ func testAuditTampering(t *testing.T, b bench) {
 	report = VerifyAudit(t, b.Backend)
 	same(t, report.Findings[0].Resealed, true)
 }
+
+func testAuditClients(t *testing.T, b bench) {
+	log := NewLog(b.Backend, b.clock.Now)
+	for _, e := range []audit.Entry{
+		{Owner: alice, Client: "b"}, {Owner: alice, Client: "c"}, {Owner: alice, Client: "a"}, {Owner: alice, Client: "b"},
+		{Owner: alice}, {Owner: bob, Client: "0"}, {Client: "e"},
+	} {
+		_, err := log.Append(e)
+		ok(t, err)
+	}
+	ok(t, log.Close())
+	for owner, want := range map[identity.Digest][]string{alice: {"a", "b", "c"}, bob: {"0"}, {9}: nil} {
+		list, err := b.Audit().Clients(t.Context(), owner, 9)
+		ok(t, err)
+		same(t, list, want)
+	}
+	list, err := b.Audit().Clients(t.Context(), alice, 2)
+	ok(t, err)
+	same(t, list, []string{"a", "b"})
+}

@@ -29,6 +29,7 @@ func TestBackend(t *testing.T, open func(t *testing.T, now func() time.Time) sto
 	for name, test := range map[string]func(*testing.T, bench){
 		"grants":                    testGrants,
 		"grants are kept apart":     testGrantsApart,
+		"shared accounts":           testShared,
 		"marks":                     testMarks,
 		"everything sealed":         testSealed,
 		"resealing":                 testReseal,
@@ -45,6 +46,7 @@ func TestBackend(t *testing.T, open func(t *testing.T, now func() time.Time) sto
 		"audit":                     testAudit,
 		"audit table":               testAuditTable,
 		"audit replace":             testAuditReplace,
+		"audit clients":             testAuditClients,
 		"audit by two processes":    testAuditTwo,
 		"audit group commit":        testAuditTogether,
 		"audit tampering":           testAuditTampering,
@@ -89,37 +91,38 @@ func same(t *testing.T, got, want any) {
 
 func (b bench) row(owner identity.Digest, provider string, version int64) store.Row {
 	return store.Row{
-		Owner: owner, Provider: provider, Version: version, Mark: version, Updated: b.clock.Now().Add(1500 * time.Microsecond),
-		Sealed: []byte{0, 255, byte(version)},
+		Owner: owner, Provider: provider, Account: "one", Version: version, Mark: version,
+		Updated: b.clock.Now().Add(1500 * time.Microsecond),
+		Sealed:  []byte{0, 255, byte(version)},
 	}
 }
 
 func testGrants(t *testing.T, b bench) {
 	ctx, g := t.Context(), b.Grants()
-	_, err := g.Get(ctx, alice, "github")
+	_, err := g.Get(ctx, alice, "github", "one")
 	is(t, err, store.ErrNotFound)
 	is(t, g.Put(ctx, b.row(alice, "github", 8), 7), store.ErrConflict)
-	is(t, g.Delete(ctx, alice, "github", 7), store.ErrConflict)
+	is(t, g.Delete(ctx, alice, "github", "one", 7), store.ErrConflict)
 
 	first, second := b.row(alice, "github", 70), b.row(alice, "github", 71)
 	ok(t, g.Put(ctx, first, 0))
 	is(t, g.Put(ctx, second, 0), store.ErrConflict)
 	is(t, g.Put(ctx, second, 69), store.ErrConflict)
-	kept, err := g.Get(ctx, alice, "github")
+	kept, err := g.Get(ctx, alice, "github", "one")
 	ok(t, err)
 	same(t, kept, first)
 
 	ok(t, g.Put(ctx, second, 70))
 	is(t, g.Put(ctx, second, 70), store.ErrConflict)
-	is(t, g.Delete(ctx, alice, "github", 70), store.ErrConflict)
-	kept, err = g.Get(ctx, alice, "github")
+	is(t, g.Delete(ctx, alice, "github", "one", 70), store.ErrConflict)
+	kept, err = g.Get(ctx, alice, "github", "one")
 	ok(t, err)
 	same(t, kept, second)
 
-	ok(t, g.Delete(ctx, alice, "github", 71))
-	_, err = g.Get(ctx, alice, "github")
+	ok(t, g.Delete(ctx, alice, "github", "one", 71))
+	_, err = g.Get(ctx, alice, "github", "one")
 	is(t, err, store.ErrNotFound)
-	is(t, g.Delete(ctx, alice, "github", 71), store.ErrConflict)
+	is(t, g.Delete(ctx, alice, "github", "one", 71), store.ErrConflict)
 	is(t, g.Put(ctx, first, 0), store.ErrConflict)
 	is(t, g.Put(ctx, b.row(alice, "github", 72), 0), store.ErrConflict)
 	ok(t, g.Put(ctx, b.row(alice, "github", 73), 0))
@@ -134,18 +137,61 @@ func testGrantsApart(t *testing.T, b bench) {
 		ok(t, g.Put(ctx, rows[i], 0))
 	}
 	ok(t, g.Put(ctx, b.row(bob, "google", 5), 0))
-	ok(t, g.Delete(ctx, bob, "google", 5))
+	ok(t, g.Delete(ctx, bob, "google", "one", 5))
 	list, err := g.List(ctx, alice)
 	ok(t, err)
 	same(t, list, rows[:2]) // by provider, alice's only
 	list, err = g.List(ctx, bob)
 	ok(t, err)
 	same(t, list, rows[2:])
+	second := b.row(alice, "github", 900)
+	second.Account = "two"
+	ok(t, g.Put(ctx, second, 0))
+	is(t, g.Put(ctx, second, 5), store.ErrConflict) // the other account's version
+	is(t, g.Delete(ctx, alice, "github", "one", 900), store.ErrConflict)
+	list, err = g.Accounts(ctx, alice, "github")
+	ok(t, err)
+	same(t, list, []store.Row{rows[0], second})
+	list, err = g.Accounts(ctx, bob, "github")
+	ok(t, err)
+	same(t, list, rows[2:])
+	list, err = g.List(ctx, alice)
+	ok(t, err)
+	same(t, list, []store.Row{rows[0], second, rows[1]})
+	kept, err := g.Get(ctx, alice, "github", "two")
+	ok(t, err)
+	same(t, kept, second)
+	ok(t, g.Delete(ctx, alice, "github", "two", 900))
+	kept, err = g.Get(ctx, alice, "github", "one")
+	ok(t, err)
+	same(t, kept, rows[0])
 	list, err = g.List(ctx, identity.Digest{9})
 	ok(t, err)
 	if len(list) != 0 {
 		t.Fatal("a stranger has grants")
 	}
+}
+
+// testShared: bob has what alice has, and something else.
+func testShared(t *testing.T, b bench) {
+	ctx, g := t.Context(), b.Grants()
+	shared := func(owner identity.Digest, provider, account string, want bool) {
+		t.Helper()
+		got, err := g.Shared(ctx, owner, provider, account)
+		ok(t, err)
+		if got != want {
+			t.Errorf("%s %s shared with another: %v", provider, account, got)
+		}
+	}
+	ok(t, g.Put(ctx, b.row(alice, "github", 5), 0))
+	shared(alice, "github", "one", false)
+	shared(bob, "github", "one", true)
+	ok(t, g.Put(ctx, b.row(bob, "github", 5), 0))
+	shared(alice, "github", "one", true)
+	shared(alice, "google", "one", false)
+	shared(alice, "github", "two", false)
+	ok(t, g.Delete(ctx, bob, "github", "one", 5))
+	shared(alice, "github", "one", false)
 }
 
 // race runs attempt in many goroutines on two handles and counts nil errors; any
@@ -192,7 +238,7 @@ func testGrantRace(t *testing.T, b bench) {
 		if won != 1 {
 			t.Fatalf("%d of 20 writers won version %d", won, version)
 		}
-		row, err := b.Grants().Get(t.Context(), alice, "github")
+		row, err := b.Grants().Get(t.Context(), alice, "github", "one")
 		ok(t, err)
 		if row.Version != version+1 || row.Sealed[0] != winner {
 			t.Fatalf("version %d holds %v, but writer %d had won", row.Version, row.Sealed, winner)
@@ -237,7 +283,7 @@ func testReopen(t *testing.T, b bench) {
 	ok(t, b.Close())
 
 	again := b.open()
-	kept, err := again.Grants().Get(ctx, alice, "github")
+	kept, err := again.Grants().Get(ctx, alice, "github", "one")
 	ok(t, err)
 	same(t, kept, row)
 	found, err := again.Records().Get(ctx, record.Kind, record.Key)

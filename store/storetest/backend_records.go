@@ -198,10 +198,10 @@ func testCancelled(t *testing.T, b bench) {
 	ok(t, b.Grants().Put(ctx, row, 0))
 	row.Version, row.Mark = 4, 4
 	ok(t, b.Grants().Put(ctx, row, 3))
-	kept, err := b.Grants().Get(ctx, alice, "github")
+	kept, err := b.Grants().Get(ctx, alice, "github", "one")
 	ok(t, err)
 	same(t, kept, row)
-	ok(t, b.Grants().Delete(ctx, alice, "github", 4))
+	ok(t, b.Grants().Delete(ctx, alice, "github", "one", 4))
 
 	ok(t, b.Records().Put(ctx, r))
 	ok(t, b.Records().Replace(ctx, r))
@@ -233,7 +233,7 @@ func testCancelledMidway(t *testing.T, b bench) {
 		err := b.Grants().Put(ctx, row, version)
 		canceller.Wait()
 		ok(t, err)
-		kept, err := b.Grants().Get(t.Context(), alice, "github")
+		kept, err := b.Grants().Get(t.Context(), alice, "github", "one")
 		ok(t, err)
 		same(t, kept, row)
 	}

@@ -16,7 +16,7 @@ func testMarks(t *testing.T, b bench) {
 	ctx, g := t.Context(), b.Grants()
 	marked := func(want int64) {
 		t.Helper()
-		mark, err := b.open().Grants().Mark(ctx, alice, "github")
+		mark, err := b.open().Grants().Mark(ctx, alice, "github", "one")
 		ok(t, err)
 		same(t, mark, want)
 	}
@@ -29,19 +29,43 @@ func testMarks(t *testing.T, b bench) {
 	is(t, g.Put(ctx, b.row(alice, "github", 4), 5), store.ErrConflict)
 	ok(t, g.Put(ctx, b.row(alice, "github", 9), 5))
 	marked(9)
-	ok(t, g.Delete(ctx, alice, "github", 9))
+	ok(t, g.Delete(ctx, alice, "github", "one", 9))
 	marked(10)
 	is(t, g.Put(ctx, b.row(alice, "github", 10), 0), store.ErrConflict)
 	marked(10)
 	ok(t, g.Put(ctx, b.row(alice, "github", 11), 0))
 	marked(11)
+
+	// An account has a mark of its own, but none starts at or below what was removed.
+	two := func(version int64) store.Row {
+		row := b.row(alice, "github", version)
+		row.Account = "two"
+		return row
+	}
+	is(t, g.Put(ctx, two(10), 0), store.ErrConflict)
+	ok(t, g.Put(ctx, two(500), 0))
+	marked(11)
+	ok(t, g.Put(ctx, two(600), 500))
+	ok(t, g.Delete(ctx, alice, "github", "two", 600))
+	marked(601)
+	ok(t, g.Put(ctx, b.row(alice, "github", 12), 11)) // goes on below that
+	kept, err := g.Get(ctx, alice, "github", "one")
+	ok(t, err)
+	same(t, kept.Mark, int64(12))
+	is(t, g.Put(ctx, two(601), 0), store.ErrConflict)
+	ok(t, g.Put(ctx, two(602), 0))
+	mark, err := g.Mark(ctx, alice, "google", "one")
+	ok(t, err)
+	same(t, mark, int64(90))
 }
 
 // fillSealed makes n grants and n records, and one record that has expired.
 func (b bench) fillSealed(t *testing.T, n int) {
 	t.Helper()
 	for i := range n {
-		ok(t, b.Grants().Put(t.Context(), b.row(identity.Digest{byte(i / 2)}, fmt.Sprint("p", i%2), 5), 0))
+		row := b.row(identity.Digest{byte(i / 4)}, fmt.Sprint("p", i/2%2), 5)
+		row.Account = fmt.Sprint("a", i%2)
+		ok(t, b.Grants().Put(t.Context(), row, 0))
 		ok(t, b.Records().Put(t.Context(), b.record("ticket", byte(i), alice, 0)))
 	}
 	ok(t, b.Records().Put(t.Context(), b.record("over", 1, alice, time.Minute)))
@@ -66,10 +90,10 @@ func testSealed(t *testing.T, b bench) {
 			break
 		}
 		for _, row = range rows {
-			kept, err := b.Grants().Get(t.Context(), row.Owner, row.Provider)
+			kept, err := b.Grants().Get(t.Context(), row.Owner, row.Provider, row.Account)
 			ok(t, err)
 			same(t, []any{row.Version, row.Sealed}, []any{kept.Version, kept.Sealed})
-			grants = append(grants, string(row.Owner[:])+row.Provider)
+			grants = append(grants, string(row.Owner[:])+row.Provider+row.Account)
 		}
 		for _, record = range found {
 			kept, err := b.Records().Get(t.Context(), record.Kind, record.Key)
@@ -94,9 +118,12 @@ func testReseal(t *testing.T, b bench) {
 	ok(t, err)
 	row, record := rows[0], records[0]
 
+	other := row
+	other.Account = "another"
+	is(t, s.ResealGrant(ctx, other, []byte("anew")), store.ErrConflict)
 	ok(t, s.ResealGrant(ctx, row, []byte("anew")))
 	is(t, s.ResealGrant(ctx, row, []byte("late")), store.ErrConflict)
-	kept, err := b.Grants().Get(ctx, row.Owner, row.Provider)
+	kept, err := b.Grants().Get(ctx, row.Owner, row.Provider, row.Account)
 	ok(t, err)
 	same(t, []any{string(kept.Sealed), kept.Version, kept.Mark}, []any{"anew", row.Version, row.Version})
 	kept.Version++
