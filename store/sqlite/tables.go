@@ -17,7 +17,7 @@ type statements struct {
 
 	addRecord, getRecord, listRecords, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
 
-	addHead, moveHead, dropHead, addEntry, dropEntries, heads, entries, ownEntries *sql.Stmt
+	addHead, moveHead, dropHead, followEntry, addEntry, dropEntries, heads, entries, ownEntries *sql.Stmt
 
 	fix *sql.Stmt
 
@@ -34,7 +34,7 @@ type prepared struct {
 func (db *DB) prepare(ctx context.Context) error {
 	s := &db.stmt
 	for _, p := range append(db.auditStatements(), []prepared{
-		{&s.getGrant, db.reader, `SELECT grants.version, coalesce(marks.version, 0), sealed, updated
+		{&s.getGrant, db.points, `SELECT grants.version, coalesce(marks.version, 0), sealed, updated
 			FROM grants LEFT JOIN marks USING (owner, provider) WHERE owner = ? AND provider = ?`},
 		{&s.listGrants, db.reader, `SELECT provider, grants.version, coalesce(marks.version, 0), sealed, updated
 			FROM grants LEFT JOIN marks USING (owner, provider) WHERE owner = ? ORDER BY provider`},
@@ -101,7 +101,7 @@ type grants struct{ db *DB }
 func (g grants) Get(ctx context.Context, owner identity.Digest, provider string) (store.Row, error) {
 	row := store.Row{Owner: owner, Provider: provider}
 	var updated int64
-	err := g.db.one(ctx, g.db.stmt.getGrant, []any{owner[:], provider}, &row.Version, &row.Mark, &row.Sealed, &updated)
+	err := g.db.point(ctx, g.db.stmt.getGrant, []any{owner[:], provider}, &row.Version, &row.Mark, &row.Sealed, &updated)
 	if err != nil {
 		return store.Row{}, err
 	}
