@@ -27,9 +27,9 @@ func (*counting) Heads(context.Context) ([]audit.Head, error) { return nil, nil 
 
 func (*counting) Rows(context.Context, string, int64, int) ([]audit.Row, error) { return nil, nil }
 
-// A crowd shares commits, also on a disk that is so fast that it needn't; who comes
-// alone gets one of their own, at once.
-func TestCrowdSharesCommits(t *testing.T) {
+// Who comes alone, after a crowd too, gets a commit of their own, at once. (How much
+// a crowd gains by waiting is for the benchmark of whole calls to say.)
+func TestAloneNobodyWaits(t *testing.T) {
 	const crowd, each = 64, 20
 	table := &counting{}
 	log := audit.NewLog(audit.Config{Table: table, Seal: storetest.AuditSeal(), Now: time.Now, Report: func(err error) { t.Error(err) }})
@@ -44,24 +44,25 @@ func TestCrowdSharesCommits(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := table.commits.Load(); n > crowd*each/10 {
-		t.Errorf("%d entries took %d commits", crowd*each, n)
-	}
 	for range 2 { // the crowd is forgotten
 		if err := put(log, audit.Entry{Event: audit.Refuse}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	before, start := table.commits.Load(), time.Now()
+	before, waited := table.commits.Load(), 0
 	for range 500 {
+		start := time.Now()
 		if err := put(log, audit.Entry{Event: audit.Refuse}); err != nil {
 			t.Fatal(err)
+		}
+		if time.Since(start) >= 4*time.Millisecond {
+			waited++
 		}
 	}
 	if n := table.commits.Load() - before; n != 500 {
 		t.Errorf("500 entries, each alone, took %d commits", n)
 	}
-	if took := time.Since(start); took > time.Second { // with a wait each, two seconds
-		t.Errorf("500 entries, each alone, took %s", took)
+	if waited > 250 { // a busy machine makes some wait
+		t.Errorf("%d of 500 entries, each alone, had to wait", waited)
 	}
 }
