@@ -119,22 +119,19 @@ func (s *server) serve(ctx context.Context, c *call) (*mcp.CallToolResult, error
 		c.request.outcome = outcomeRefused
 		return failed(declinedText(c, st.Link)), nil
 	}
-	err = c.keys.Ready(ctx, c.need())
+	info, err := c.keys.Usable(ctx, c.need())
 	if needs, ok := errors.AsType[*store.NeedsConnect](err); ok {
 		return s.connect(ctx, c, needs, st)
 	}
 	if err != nil {
 		return s.broken(c.name(), err), nil
 	}
-	return s.run(ctx, c)
+	return s.run(ctx, c, info)
 }
 
-// run lets the handler work with a client that is bound to c and dies with it.
-func (s *server) run(ctx context.Context, c *call) (*mcp.CallToolResult, error) {
-	info, err := c.keys.Info(ctx, c.need().Provider)
-	if err != nil {
-		return s.broken(c.name(), err), nil
-	}
+// run lets the handler work with a client that is bound to c and dies with it. info
+// is the grant's that the call can use.
+func (s *server) run(ctx context.Context, c *call, info store.Info) (*mcp.CallToolResult, error) {
 	c.account = info.Account.ID
 	b, end := s.bound(ctx, c)
 	defer end()

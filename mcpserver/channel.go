@@ -122,7 +122,10 @@ func (s *server) await(ctx context.Context, c *call, st state) (*mcp.CallToolRes
 	defer cancel()
 	err := c.keys.Wait(waiting, c.need())
 	if err == nil {
-		return s.run(ctx, c)
+		var info store.Info
+		if info, err = c.keys.Usable(ctx, c.need()); err == nil {
+			return s.run(ctx, c, info)
+		}
 	}
 	needs, ok := errors.AsType[*store.NeedsConnect](err)
 	if !ok {

@@ -36,11 +36,18 @@ type Keyring struct {
 // Ready returns nil where the person has a usable grant for need, else
 // *NeedsConnect. It releases nothing.
 func (k Keyring) Ready(ctx context.Context, need Need) error {
+	_, err := k.Usable(ctx, need)
+	return err
+}
+
+// Usable is the person's grant that covers need, without secrets. The error is
+// Ready's.
+func (k Keyring) Usable(ctx context.Context, need Need) (Info, error) {
 	g, err := k.load(ctx, need.Provider, "")
 	if err != nil {
-		return err
+		return Info{}, err
 	}
-	return k.covers(g, need)
+	return g.Info, k.covers(g, need)
 }
 
 // Grant releases a living access token for call, after recording it. It refreshes

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ type schema struct {
 	text     json.RawMessage
 	root     *jsonschema.Schema
 	resolved *jsonschema.Resolved
+	plain    bool // what Go's encoder makes of the type fits, unless a null is in it
 }
 
 // newSchema infers the schema of the struct T, limits included.
@@ -36,7 +38,40 @@ func newSchema[T any]() (schema, error) {
 		return schema{}, err
 	}
 	text, err := json.Marshal(root)
-	return schema{text, root, resolved}, err
+	return schema{text, root, resolved, isPlain(root, t)}, err
+}
+
+// isPlain reports whether s asks no more of a value than its type t does: there are
+// no limits, and no type of the tree encodes itself. Only a nil then doesn't fit.
+func isPlain(s *jsonschema.Schema, t reflect.Type) bool {
+	if s.Enum != nil || s.Pattern != "" || s.Format != "" || s.MinLength != nil || s.MaxLength != nil ||
+		s.MinItems != nil || s.MaxItems != nil || s.Minimum != nil || s.Maximum != nil {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Float64:
+		return t.PkgPath() == "" // a named type may have methods
+	case reflect.Slice:
+		return s.Type == "array" && isPlain(s.Items, t.Elem())
+	case reflect.Struct:
+		return s.Type == "object" && plainFields(s, t)
+	}
+	return false
+}
+
+func plainFields(s *jsonschema.Schema, t reflect.Type) bool {
+	if reflect.PointerTo(t).NumMethod() > 0 {
+		return false
+	}
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		property := s.Properties[name]
+		if field.Anonymous || property == nil || !isPlain(property, field.Type) {
+			return false
+		}
+	}
+	return true
 }
 
 // refine walks s along t: it takes null out of the types, because a value is
@@ -130,6 +165,9 @@ func (s schema) encode(out any) (json.RawMessage, error) {
 	text, err := json.Marshal(out)
 	if err != nil {
 		return nil, fmt.Errorf("tools: marshal the result: %w", err)
+	}
+	if s.plain && !bytes.Contains(text, []byte("null")) {
+		return text, nil
 	}
 	var value any
 	if err := json.Unmarshal(text, &value); err != nil {

@@ -20,9 +20,12 @@ import (
 // None of them fails a test by itself but the two starters: they return errors, so
 // that scripts can use them too (see script_test.go).
 
-// TestMain makes this binary serve as the command latchkey in scripts.
+// TestMain makes this binary serve as the command latchkey in scripts, and as the
+// processes that benchmarks measure.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"latchkey": main})
+	testscript.Main(m, map[string]func(){
+		"latchkey": main, "latchkey-probed": probed(main), "latchkey-floor": probed(serveFloor),
+	})
 }
 
 // A running is a demo or server in this process.

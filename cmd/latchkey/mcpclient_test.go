@@ -228,10 +228,7 @@ func (c *mcpClient) send(method string, params map[string]any) (answer, error) {
 
 // initialize does the handshake of the older revisions.
 func (c *mcpClient) initialize() error {
-	a, header, err := c.roundTrip("initialize", map[string]any{
-		"protocolVersion": revision[c.dialect], "capabilities": c.capabilities(),
-		"clientInfo": map[string]any{"name": "test", "version": "1"},
-	})
+	a, header, err := c.roundTrip("initialize", c.hello())
 	if err != nil {
 		return err
 	}
@@ -242,6 +239,14 @@ func (c *mcpClient) initialize() error {
 	return nil
 }
 
+// hello is what initialize says.
+func (c *mcpClient) hello() map[string]any {
+	return map[string]any{
+		"protocolVersion": revision[c.dialect], "capabilities": c.capabilities(),
+		"clientInfo": map[string]any{"name": "test", "version": "1"},
+	}
+}
+
 func (c *mcpClient) capabilities() map[string]any {
 	if c.dialect == plain {
 		return map[string]any{}
@@ -249,8 +254,8 @@ func (c *mcpClient) capabilities() map[string]any {
 	return map[string]any{"elicitation": map[string]any{"url": map[string]any{}}}
 }
 
-// roundTrip sends one JSON-RPC request and reads its answer, JSON or event stream.
-func (c *mcpClient) roundTrip(method string, params map[string]any) (answer, http.Header, error) {
+// newRequest is one JSON-RPC request in the client's dialect.
+func (c *mcpClient) newRequest(method string, params map[string]any) (*http.Request, error) {
 	c.id++
 	message := map[string]any{"jsonrpc": "2.0", "id": c.id, "method": method, "params": params}
 	if c.dialect == modern {
@@ -262,9 +267,18 @@ func (c *mcpClient) roundTrip(method string, params map[string]any) (answer, htt
 	}
 	req, err := http.NewRequest(http.MethodPost, c.base+"/mcp", bytes.NewReader(mustJSON(message)))
 	if err != nil {
-		return answer{}, nil, err
+		return nil, err
 	}
 	c.headers(req.Header, method, params)
+	return req, nil
+}
+
+// roundTrip sends one JSON-RPC request and reads its answer, JSON or event stream.
+func (c *mcpClient) roundTrip(method string, params map[string]any) (answer, http.Header, error) {
+	req, err := c.newRequest(method, params)
+	if err != nil {
+		return answer{}, nil, err
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return answer{}, nil, err

@@ -19,6 +19,7 @@ const (
 
 // run serves real people and accounts until ctx ends.
 func (c *serveCommand) run(ctx context.Context, p program) error {
+	tuneMemory()
 	cfg, err := c.settings()
 	if err != nil {
 		return err

@@ -19,10 +19,13 @@ func (db *DB) auditStatements() []prepared {
 		{&s.dropHead, db.writer, `DELETE FROM audit_heads WHERE chain = ? AND seq = ? AND mark = ?`},
 		{&s.dropEntries, db.writer, `DELETE FROM audit WHERE chain = ?`},
 		// Only after the entry that it was hashed with.
-		{&s.addEntry, db.writer, `INSERT INTO audit (` + auditColumns + `)
+		{&s.followEntry, db.writer, `INSERT INTO audit (` + auditColumns + `)
 			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
 			WHERE ?2 = 1 OR EXISTS (SELECT 1 FROM audit WHERE chain = ?1 AND seq = ?2 - 1 AND hash = ?15)
 			ON CONFLICT DO NOTHING`},
+		// After one that the same transaction has added.
+		{&s.addEntry, db.writer, `INSERT INTO audit (` + auditColumns + `)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING`},
 		// The names of chains are found in the index, one by one: a full scan of a
 		// long record would take seconds.
 		{&s.heads, db.reader, `WITH RECURSIVE chains (chain) AS (
@@ -54,12 +57,20 @@ func (a auditTable) Replace(ctx context.Context, gone, from, to audit.Head, rows
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.db.limit)
 	defer cancel()
 	err := a.db.findRoom(ctx, func() error {
-		tx, err := a.db.writer.BeginTx(ctx, nil)
+		conn, err := a.db.writer.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		// Single rows have no deadline, for which the driver would start a goroutine
+		// each: once the transaction has the lock, they wait for nothing.
+		free := context.WithoutCancel(ctx)
+		tx, err := conn.BeginTx(free, nil)
 		if err != nil {
 			return err
 		}
 		defer tx.Rollback()
-		if err := a.write(ctx, tx, from, to, rows); err != nil {
+		if err := a.write(free, tx, from, to, rows); err != nil {
 			return err
 		}
 		if err := a.drop(ctx, tx, gone); err != nil {
@@ -77,15 +88,17 @@ func (a auditTable) write(ctx context.Context, tx *sql.Tx, from, to audit.Head, 
 	if err := a.move(ctx, tx, from, to); err != nil {
 		return err
 	}
-	add := tx.StmtContext(ctx, a.db.stmt.addEntry)
-	before := from.Hash
-	for _, r := range rows {
-		err := touched(add.ExecContext(ctx, r.Chain, r.Seq, micros(r.Time), string(r.Event), r.Owner[:], r.Client, r.Tool,
-			r.Provider, r.Rule, r.Arguments, r.Reason, string(r.Of), r.Hash, blob(r.Mark), before))
-		if err != nil {
+	follow, add := tx.StmtContext(ctx, a.db.stmt.followEntry), tx.StmtContext(ctx, a.db.stmt.addEntry)
+	for i, r := range rows {
+		values := []any{r.Chain, r.Seq, micros(r.Time), string(r.Event), r.Owner[:], r.Client, r.Tool,
+			r.Provider, r.Rule, r.Arguments, r.Reason, string(r.Of), r.Hash, blob(r.Mark)}
+		stmt := add
+		if i == 0 {
+			stmt, values = follow, append(values, from.Hash)
+		}
+		if err := touched(stmt.ExecContext(ctx, values...)); err != nil {
 			return err
 		}
-		before = r.Hash
 	}
 	return nil
 }

@@ -65,6 +65,9 @@ func TestPragmas(t *testing.T) {
 			"reader": {db.reader, readers, map[string]string{
 				"journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "5000", "query_only": "1",
 			}},
+			"points": {db.points, readers, map[string]string{
+				"foreign_keys": "1", "busy_timeout": "5000", "query_only": "1", "mmap_size": "2147418112",
+			}},
 		} {
 			if n := test.pool.Stats().MaxOpenConnections; n != test.n {
 				t.Errorf("%s: %d connections, want %d", name, n, test.n)
@@ -126,6 +129,11 @@ func TestCancelledContextKeepsTheConnection(t *testing.T) {
 		cancel()
 	}
 	run(t, db.writer, "SELECT x FROM witness")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := db.Grants().Get(gone, row.Owner, row.Provider, row.Account); err != nil {
+		t.Errorf("a read whose caller has left: %v", err)
+	}
 }
 
 // Whatever becomes of the caller's context, an operation ends: here the one
@@ -142,8 +150,14 @@ func TestOperationsEndOnTheirOwn(t *testing.T) {
 			defer conn.Close()
 		}
 	}
+	for range readers {
+		if err := db.sit(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	_, read := db.Grants().List(t.Context(), identity.Digest{})
-	for name, err := range map[string]error{"write": put(logOn(db), audit.Entry{}), "read": read} {
+	_, point := db.Grants().Get(t.Context(), identity.Digest{}, "github", "")
+	for name, err := range map[string]error{"write": put(logOn(db), audit.Entry{}), "read": read, "point": point} {
 		if err == nil || !strings.Contains(err.Error(), "did not answer within 50ms") || !strings.Contains(err.Error(), db.path) {
 			t.Errorf("%s: error %v", name, err)
 		}

@@ -16,7 +16,7 @@ type statements struct {
 
 	addRecord, getRecord, listRecords, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
 
-	addHead, moveHead, dropHead, addEntry, dropEntries, heads, entries, ownEntries, ownClients *sql.Stmt
+	addHead, moveHead, dropHead, followEntry, addEntry, dropEntries, heads, entries, ownEntries, ownClients *sql.Stmt
 
 	fix *sql.Stmt
 
@@ -35,9 +35,9 @@ type prepared struct {
 func (db *DB) prepare(ctx context.Context) error {
 	s := &db.stmt
 	for _, p := range append(db.auditStatements(), []prepared{
-		{&s.getGrant, db.reader, `SELECT ` + grantColumns + ` FROM grants LEFT JOIN marks USING (owner, provider, account)
+		{&s.getGrant, db.points, `SELECT ` + grantColumns + ` FROM grants LEFT JOIN marks USING (owner, provider, account)
 			WHERE owner = ? AND provider = ? AND account = ?`},
-		{&s.accountGrants, db.reader, `SELECT ` + grantColumns + ` FROM grants LEFT JOIN marks USING (owner, provider, account)
+		{&s.accountGrants, db.points, `SELECT ` + grantColumns + ` FROM grants LEFT JOIN marks USING (owner, provider, account)
 			WHERE owner = ? AND provider = ? ORDER BY account`},
 		{&s.listGrants, db.reader, `SELECT ` + grantColumns + `, provider FROM grants LEFT JOIN marks USING (owner, provider, account)
 			WHERE owner = ? ORDER BY provider, account`},
@@ -103,8 +103,11 @@ func (db *DB) prepare(ctx context.Context) error {
 
 type grants struct{ db *DB }
 
+// A reader is DB.query or DB.point.
+type reader func(ctx context.Context, stmt *sql.Stmt, args []any, scan func(*sql.Rows) error) error
+
 func (g grants) Get(ctx context.Context, owner identity.Digest, provider, account string) (store.Row, error) {
-	list, err := g.rows(ctx, g.db.stmt.getGrant, store.Row{Owner: owner, Provider: provider}, owner[:], provider, account)
+	list, err := g.rows(ctx, g.db.point, g.db.stmt.getGrant, store.Row{Owner: owner, Provider: provider}, owner[:], provider, account)
 	if err == nil && len(list) == 0 {
 		err = store.ErrNotFound
 	}
@@ -115,23 +118,23 @@ func (g grants) Get(ctx context.Context, owner identity.Digest, provider, accoun
 }
 
 func (g grants) Accounts(ctx context.Context, owner identity.Digest, provider string) ([]store.Row, error) {
-	return g.rows(ctx, g.db.stmt.accountGrants, store.Row{Owner: owner, Provider: provider}, owner[:], provider)
+	return g.rows(ctx, g.db.point, g.db.stmt.accountGrants, store.Row{Owner: owner, Provider: provider}, owner[:], provider)
 }
 
 func (g grants) List(ctx context.Context, owner identity.Digest) ([]store.Row, error) {
-	return g.rows(ctx, g.db.stmt.listGrants, store.Row{Owner: owner}, owner[:])
+	return g.rows(ctx, g.db.query, g.db.stmt.listGrants, store.Row{Owner: owner}, owner[:])
 }
 
-// rows are those that stmt finds, with what row has already: the provider comes last
-// where that isn't known.
-func (g grants) rows(ctx context.Context, stmt *sql.Stmt, row store.Row, args ...any) ([]store.Row, error) {
+// rows are those that read finds with stmt, with what row has already: the provider
+// comes last where that isn't known.
+func (g grants) rows(ctx context.Context, read reader, stmt *sql.Stmt, row store.Row, args ...any) ([]store.Row, error) {
 	var list []store.Row
 	var updated int64
 	dest := []any{&row.Account, &row.Version, &row.Mark, &row.Sealed, &updated}
 	if row.Provider == "" {
 		dest = append(dest, &row.Provider)
 	}
-	err := g.db.query(ctx, stmt, args, func(rows *sql.Rows) error {
+	err := read(ctx, stmt, args, func(rows *sql.Rows) error {
 		if err := rows.Scan(dest...); err != nil {
 			return err
 		}

@@ -49,12 +49,13 @@ func connect(api *http.Client) (*gh.Client, error) {
 	return client, nil
 }
 
-// repository is "owner/name" of an issue, from its API or its page's address.
-func repository(issue *gh.Issue) string {
-	if _, name, ok := strings.Cut(issue.GetRepositoryURL(), "/repos/"); ok {
+// repository is "owner/name" of an issue, from its repository's address in the API
+// or its own page's.
+func repository(api, page string) string {
+	if _, name, ok := strings.Cut(api, "/repos/"); ok {
 		return name
 	}
-	parts := strings.Split(issue.GetHTMLURL(), "/")
+	parts := strings.Split(page, "/")
 	if len(parts) < 5 {
 		return ""
 	}

@@ -3,6 +3,8 @@ package github
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 
 	gh "github.com/google/go-github/v89/github"
@@ -77,18 +79,54 @@ func search(ctx context.Context, api *http.Client, in searchInput) (searchOutput
 	if err != nil {
 		return searchOutput{}, err
 	}
-	result, resp, err := client.Search.Issues(ctx, in.terms(), &gh.SearchOptions{
-		Sort: in.Sort, ListOptions: gh.ListOptions{Page: page, PerPage: size},
-	})
+	result, resp, err := in.send(ctx, client, page, size)
 	if err != nil {
 		return searchOutput{}, searchFault(ctx, err)
 	}
-	out := searchOutput{Total: result.GetTotal(), Issues: foundIn(result.Issues), NextPage: resp.NextPage, Untrusted: untrusted}
-	out.Incomplete = result.GetIncompleteResults() || strings.HasPrefix(resp.Header.Get("X-GitHub-SSO"), "partial-results")
+	out := searchOutput{Total: result.Total, Issues: foundIn(result.Items), NextPage: resp.NextPage, Untrusted: untrusted}
+	out.Incomplete = result.Incomplete || strings.HasPrefix(resp.Header.Get("X-GitHub-SSO"), "partial-results")
 	if (out.NextPage-1)*size >= searchEnd {
 		out.NextPage = 0
 	}
 	return out, nil
+}
+
+// results are what the tool reads of GitHub's answer. go-github's own type has
+// twenty times as many fields, and takes as much longer to fill.
+type results struct {
+	Total      int     `json:"total_count"`
+	Incomplete bool    `json:"incomplete_results"`
+	Items      []issue `json:"items"`
+}
+
+type issue struct {
+	RepositoryURL string        `json:"repository_url"`
+	HTMLURL       string        `json:"html_url"`
+	Number        int           `json:"number"`
+	Title         string        `json:"title"`
+	State         string        `json:"state"`
+	Body          string        `json:"body"`
+	Comments      int           `json:"comments"`
+	CreatedAt     *gh.Timestamp `json:"created_at"`
+	UpdatedAt     *gh.Timestamp `json:"updated_at"`
+	User          struct {
+		Login string `json:"login"`
+	} `json:"user"`
+	Labels []*gh.Label `json:"labels"`
+}
+
+func (in searchInput) send(ctx context.Context, client *gh.Client, page, size int) (results, *gh.Response, error) {
+	query := url.Values{"q": {in.terms()}, "page": {strconv.Itoa(page)}, "per_page": {strconv.Itoa(size)}}
+	if in.Sort != "" {
+		query.Set("sort", in.Sort)
+	}
+	req, err := client.NewRequest(ctx, http.MethodGet, "search/issues?"+query.Encode(), nil)
+	if err != nil {
+		return results{}, nil, err
+	}
+	var out results
+	resp, err := client.Do(req, &out)
+	return out, resp, err
 }
 
 // terms is the query with the qualifiers of the other arguments. GitHub wants to
@@ -104,14 +142,14 @@ func (in searchInput) terms() string {
 	return terms
 }
 
-func foundIn(issues []*gh.Issue) []found {
+func foundIn(issues []issue) []found {
 	list := make([]found, 0, len(issues))
-	for _, issue := range issues {
+	for _, i := range issues {
 		list = append(list, found{
-			Repo: repository(issue), Number: issue.GetNumber(), Title: clip(issue.GetTitle(), 300), State: issue.GetState(),
-			URL: issue.GetHTMLURL(), Author: issue.GetUser().GetLogin(), Labels: labelNames(issue.Labels),
-			Comments: issue.GetComments(), CreatedAt: when(issue.CreatedAt), UpdatedAt: when(issue.UpdatedAt),
-			Body: clip(issue.GetBody(), bodyLength), BodyTruncated: len(issue.GetBody()) > bodyLength,
+			Repo: repository(i.RepositoryURL, i.HTMLURL), Number: i.Number, Title: clip(i.Title, 300), State: i.State,
+			URL: i.HTMLURL, Author: i.User.Login, Labels: labelNames(i.Labels),
+			Comments: i.Comments, CreatedAt: when(i.CreatedAt), UpdatedAt: when(i.UpdatedAt),
+			Body: clip(i.Body, bodyLength), BodyTruncated: len(i.Body) > bodyLength,
 		})
 	}
 	return list
