@@ -86,6 +86,25 @@ func TestHeaderNamesNoKeysAndNoRules(t *testing.T) {
 	}
 }
 
+// jwx checks the signature of a header without the white space around it, and so
+// takes a token for good that nobody signed.
+func TestWhiteSpaceAroundTheHeaderIsRefused(t *testing.T) {
+	s := es256("k1")
+	i := newIssuer(t, s.jwk(nil))
+	v := i.verifier(nil)
+	segments := strings.Split(i.token(s, nil, nil), ".")
+	header, err := base64.RawURLEncoding.DecodeString(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, space := range []string{" ", "\t", "\r", "\n"} {
+		for _, changed := range []string{space + string(header), string(header) + space} {
+			segments[0] = base64.RawURLEncoding.EncodeToString([]byte(changed))
+			refused(t, v, strings.Join(segments, "."))
+		}
+	}
+}
+
 // jwx lets these headers pass, or acts on them. The key provider refuses them,
 // even if parseHeader hadn't.
 func TestKeyProviderRefusesHeaders(t *testing.T) {

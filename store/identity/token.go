@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"encoding/base64"
 	"slices"
 	"strings"
@@ -67,7 +68,9 @@ func decodeSegment(segment string) ([]byte, bool) {
 
 func parseHeader(raw string, header []byte) (compact, error) {
 	m, err := parseMembers(header, headerNames)
-	if err != nil {
+	// jwx drops white space around the object before it checks the signature, so
+	// that what it finds signed would not be what came.
+	if err != nil || !bytes.HasPrefix(header, []byte("{")) || !bytes.HasSuffix(header, []byte("}")) {
 		return compact{}, refuse("its header is malformed")
 	}
 	if name := m.hasAny(foreignKeys...); name != "" {
