@@ -25,3 +25,15 @@ func SetKMSTimeout(d time.Duration) (undo func()) {
 	kmsTimeout = d
 	return func() { kmsTimeout = was }
 }
+
+// Unplug is Delete up to where the provider is asked: what a crash there leaves.
+func (k Keyring) Unplug(ctx context.Context, provider, account string) error {
+	_, _, err := k.remove(ctx, provider, account)
+	return err
+}
+
+// OpenRevocation opens r as Revoke does.
+func (v *Vault) OpenRevocation(r Record) (provider, access string, tries int, err error) {
+	item, err := v.revocations().item(r, nil)
+	return item.Value.Provider, item.Value.Access, item.Value.Tries, err
+}
