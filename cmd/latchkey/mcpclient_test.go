@@ -60,8 +60,10 @@ func (c *mcpClient) signIn(v *visitor, approve func(v *visitor) error) error {
 		return err
 	}
 	c.tokenURL, _ = as["token_endpoint"].(string)
-	if err := c.register(as["registration_endpoint"].(string)); err != nil {
-		return err
+	if c.clientID == "" {
+		if err := c.register(as["registration_endpoint"].(string)); err != nil {
+			return err
+		}
 	}
 	verifier, state := rand.Text()+rand.Text(), rand.Text()
 	sum := sha256.Sum256([]byte(verifier))
@@ -129,6 +131,11 @@ func (c *mcpClient) exchange(form url.Values) error {
 	c.token, _ = answer["access_token"].(string)
 	c.refresh, _ = answer["refresh_token"].(string)
 	return nil
+}
+
+// renew exchanges the refresh token for new tokens.
+func (c *mcpClient) renew() error {
+	return c.exchange(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {c.refresh}, "client_id": {c.clientID}})
 }
 
 func (c *mcpClient) getJSON(address string) (map[string]any, error) {
