@@ -56,7 +56,7 @@ type crowd struct {
 func newCrowd(t *testing.T, n int, adjust func(*config)) *crowd {
 	t.Helper()
 	c := &crowd{outside: newOutside(t)}
-	c.outside.short = true
+	c.outside.life = storetest.Size(2, 20, 60)
 	var names []string
 	for i := range n {
 		name := fmt.Sprintf("p%03d", i)
@@ -164,7 +164,7 @@ func (c *crowd) one(line *http.Client, clients map[string]*mcpClient, r *rand.Ra
 			c.fault("%s's answer speaks of a call of %s: %s", p.name, found[1], a.Body)
 		}
 	}
-	for _, secret := range []string{"access-", "refresh-", p.client.token} {
+	for _, secret := range []string{"access-", "refresh-", client.token} {
 		if strings.Contains(a.Body, secret) {
 			c.fault("%s's answer holds a token: %s", p.name, a.Body)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,19 +31,20 @@ type outside struct {
 	living     map[string]string // access and refresh tokens → person
 	ended      map[string]string // those that lived once
 	codes      map[string]url.Values
-	issued     []string // every code, and every token
+	issued     []string // every code and token, and every verifier that came
+	states     []string
 	faults     []string
 	calls      int
-	short      bool // Google's tokens live so short that they are renewed all the time
-	failures   map[string]func(w http.ResponseWriter, r *http.Request, secrets string)
+	life       int // of Google's access tokens, in seconds
+	failures   map[string]http.HandlerFunc
 }
 
 const personCookie = "outside-person"
 
 func newOutside(t testing.TB) *outside {
 	o := &outside{
-		id: "client-at-outside", secret: rand.Text() + "-client-secret", living: map[string]string{}, ended: map[string]string{},
-		codes: map[string]url.Values{}, failures: map[string]func(http.ResponseWriter, *http.Request, string){},
+		id: "client-at-outside", life: 3600, secret: rand.Text() + "-client-secret", living: map[string]string{}, ended: map[string]string{},
+		codes: map[string]url.Values{}, failures: map[string]http.HandlerFunc{},
 	}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]http.HandlerFunc{
@@ -128,23 +130,23 @@ func (o *outside) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	q.Set("person", person.Value)
 	code := o.remember("code", person.Value)
-	o.codes[code] = q
+	o.codes[code], o.states = q, append(o.states, q.Get("state"))
 	http.Redirect(w, r, q.Get("redirect_uri")+"?"+url.Values{"state": {q.Get("state")}, "code": {code}}.Encode(), http.StatusFound)
 }
 
 // fails answers in another way, where it was told to.
-func (o *outside) fails(where string, w http.ResponseWriter, r *http.Request, secrets string) bool {
+func (o *outside) fails(where string, w http.ResponseWriter, r *http.Request) bool {
 	o.mu.Lock()
 	how := o.failures[where]
 	o.mu.Unlock()
 	if how != nil {
-		how(w, r, secrets)
+		how(w, r)
 	}
 	return how != nil
 }
 
 // fail has the requests of one sort fail in that way; nil ends it.
-func (o *outside) fail(where string, how func(w http.ResponseWriter, r *http.Request, secrets string)) {
+func (o *outside) fail(where string, how http.HandlerFunc) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.failures[where] = how
@@ -152,7 +154,7 @@ func (o *outside) fail(where string, how func(w http.ResponseWriter, r *http.Req
 
 func (o *outside) token(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
-	if o.fails("token", w, r, r.PostForm.Encode()+" "+strings.Join(r.PostForm["refresh_token"], " ")+strings.Join(r.PostForm["code"], " ")+strings.Join(r.PostForm["client_secret"], " ")) {
+	if o.fails("token", w, r) {
 		return
 	}
 	o.mu.Lock()
@@ -165,10 +167,7 @@ func (o *outside) token(w http.ResponseWriter, r *http.Request) {
 	answer := map[string]any{"access_token": o.remember("access", person), "token_type": "Bearer", "scope": scope}
 	o.living[answer["access_token"].(string)] = person
 	if strings.HasPrefix(r.URL.Path, "/google/") {
-		answer["refresh_token"], answer["expires_in"] = o.remember("refresh", person), 3600
-		if o.short {
-			answer["expires_in"] = 4
-		}
+		answer["refresh_token"], answer["expires_in"] = o.remember("refresh", person), o.life
 		o.living[answer["refresh_token"].(string)] = person
 	}
 	answerJSON(w, 200, answer)
@@ -182,6 +181,7 @@ func (o *outside) redeem(form url.Values) (person, scope string, ok bool) {
 		return person, "", ok
 	}
 	q, ok := o.codes[form.Get("code")]
+	o.issued = append(o.issued, form.Get("code_verifier"))
 	delete(o.codes, form.Get("code"))
 	sum := sha256.Sum256([]byte(form.Get("code_verifier")))
 	return q.Get("person"), q.Get("scope"), ok && base64.RawURLEncoding.EncodeToString(sum[:]) == q.Get("code_challenge")
@@ -195,7 +195,7 @@ func (o *outside) end(token string) {
 }
 
 func (o *outside) user(w http.ResponseWriter, r *http.Request) {
-	if o.fails("user", w, r, r.Header.Get("Authorization")) {
+	if o.fails("user", w, r) {
 		return
 	}
 	person, ok := o.caller(r)
@@ -227,7 +227,8 @@ func (o *outside) caller(r *http.Request) (string, bool) {
 
 func (o *outside) revoke(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	if o.fails("revoke", w, r, string(body)) {
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if o.fails("revoke", w, r) {
 		return
 	}
 	o.mu.Lock()
@@ -251,7 +252,7 @@ func (o *outside) api(answer func(person, said string) any) http.HandlerFunc {
 		body, _ := io.ReadAll(r.Body)
 		query, _ := url.QueryUnescape(r.URL.RawQuery)
 		said := r.URL.Path + " " + query + " " + string(body)
-		if o.fails("api", w, r, r.Header.Get("Authorization")) {
+		if o.fails("api", w, r) {
 			return
 		}
 		person, ok := o.caller(r)
