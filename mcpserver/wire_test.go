@@ -23,7 +23,7 @@ type reply struct {
 }
 
 // result is the reply's tool result.
-func (r reply) result(t *testing.T) mcp.CallToolResult {
+func (r reply) result(t testing.TB) mcp.CallToolResult {
 	t.Helper()
 	var out mcp.CallToolResult
 	if r.status != http.StatusOK || r.rpc.Result == nil {
@@ -36,7 +36,7 @@ func (r reply) result(t *testing.T) mcp.CallToolResult {
 }
 
 // says is the text of the reply's tool result, and whether it is an error.
-func (r reply) says(t *testing.T) (string, bool) {
+func (r reply) says(t testing.TB) (string, bool) {
 	t.Helper()
 	out := r.result(t)
 	if len(out.Content) == 0 {

@@ -27,7 +27,7 @@ import (
 // A world is a whole face on loopback: a real issuer, a real vault on SQLite, and
 // a strict provider.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	clock    *clock
 	issuer   *storetest.Issuer
 	vault    *store.Vault
@@ -77,7 +77,7 @@ func (s *syncBuffer) String() string {
 }
 
 // newWorld starts everything; change adjusts the configuration, or is nil.
-func newWorld(t *testing.T, change func(*Config)) *world {
+func newWorld(t testing.TB, change func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{}, log: &syncBuffer{}, provider: newProvider(t)}
 	web := httptest.NewUnstartedServer(nil)
@@ -266,7 +266,7 @@ type provider struct {
 	before  func(w http.ResponseWriter, r *http.Request) bool // answers itself if true
 }
 
-func newProvider(t *testing.T) *provider {
+func newProvider(t testing.TB) *provider {
 	p := &provider{access: map[string]string{}, refresh: map[string]string{}}
 	web := httptest.NewServer(p)
 	t.Cleanup(web.Close)

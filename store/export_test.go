@@ -37,3 +37,15 @@ func (v *Vault) OpenRevocation(r Record) (provider, access string, tries int, er
 	item, err := v.revocations().item(r, nil)
 	return item.Value.Provider, item.Value.Access, item.Value.Tries, err
 }
+
+// Opens is what the grant in row is labelled, if it opens for k.
+func (k Keyring) Opens(row Row) (label string, err error) {
+	g, err := k.open(row)
+	return g.Account.Label, err
+}
+
+// OpenRecord is the value in r, if it opens.
+func (t Table[T]) OpenRecord(r Record) (T, error) {
+	item, err := t.item(r, nil)
+	return item.Value, err
+}

@@ -138,7 +138,7 @@ func (p *provider) set(f func()) {
 
 // A world is a vault with everything around it.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	clock    *storetest.Clock
 	issuer   *storetest.Issuer
 	provider *provider
@@ -147,7 +147,7 @@ type world struct {
 	dir      string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	clock := storetest.NewClock()
 	w := &world{t: t, clock: clock, issuer: storetest.NewIssuer(t, clock.Now), dir: t.TempDir()}
