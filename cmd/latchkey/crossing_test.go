@@ -56,7 +56,7 @@ type crowd struct {
 func newCrowd(t *testing.T, n int, adjust func(*config)) *crowd {
 	t.Helper()
 	c := &crowd{outside: newOutside(t)}
-	c.outside.life = storetest.Size(2, 20, 60)
+	c.outside.life = storetest.Size(2, 60, 60)
 	var names []string
 	for i := range n {
 		name := fmt.Sprintf("p%03d", i)
@@ -121,9 +121,9 @@ func (c *crowd) connect(p *person, tool string) error {
 func (c *crowd) run(t *testing.T, seed uint64, calls int) {
 	const connections = 6
 	progress := storetest.Progress(t, calls)
-	stop := make(chan struct{})
+	turns := make(chan int)
 	var movers, callers sync.WaitGroup
-	movers.Go(func() { c.move(stop) })
+	movers.Go(func() { c.move(turns) })
 	for n := range connections {
 		callers.Go(func() {
 			line := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxConnsPerHost: 1}}
@@ -131,11 +131,17 @@ func (c *crowd) run(t *testing.T, seed uint64, calls int) {
 			for i := n; i < calls; i += connections {
 				c.one(line, clients, rand.New(rand.NewPCG(seed, uint64(i))), i)
 				progress(1)
+				if i%100 == 0 {
+					select {
+					case turns <- i / 100:
+					default: // the one before is still at it
+					}
+				}
 			}
 		})
 	}
 	callers.Wait()
-	close(stop)
+	close(turns)
 	movers.Wait()
 }
 
@@ -219,19 +225,13 @@ func (c *crowd) invented(r *rand.Rand, other *person, tool toolListing, text str
 }
 
 // move has people disconnect and connect again, one after the other.
-func (c *crowd) move(stop <-chan struct{}) {
-	for i := 0; ; i++ {
+func (c *crowd) move(turns <-chan int) {
+	for i := range turns {
 		p := c.people[i%len(c.people)]
 		if err := c.reconnect(p); err != nil {
 			c.fault("%s connecting anew: %v", p.name, err)
-			return
 		}
 		c.moves.Add(1)
-		select {
-		case <-stop:
-			return
-		case <-time.After(300 * time.Millisecond):
-		}
 	}
 }
 
