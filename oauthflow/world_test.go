@@ -28,7 +28,7 @@ import (
 // A world is a Flow with everything around it: an issuer, both providers, a vault
 // on SQLite, a clock and the log.
 type world struct {
-	t              *testing.T
+	t              testing.TB
 	iss            *anIssuer
 	github, google *standIn
 	providers      *Providers
@@ -58,7 +58,7 @@ const (
 	writeEvents = googleCalendar + ".events"
 )
 
-func newWorld(t *testing.T, change ...func(*Config)) *world {
+func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, at: time.Now().Truncate(time.Second), log: &lockedBuffer{}}
 	w.iss, w.github, w.google = newIssuer(t, w.now), newStandIn(t, "github"), newStandIn(t, "google")
@@ -279,7 +279,7 @@ func (a answer) text() string {
 }
 
 // wants checks status and that the text holds each part.
-func (a answer) wants(t *testing.T, status int, parts ...string) {
+func (a answer) wants(t testing.TB, status int, parts ...string) {
 	t.Helper()
 	if a.status != status {
 		t.Errorf("status %d, want %d: %s", a.status, status, a.text())
@@ -306,4 +306,10 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+func (b *lockedBuffer) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
 }
