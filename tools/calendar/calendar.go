@@ -96,6 +96,9 @@ func shown(e *google.Event) event {
 		out.Organizer = clip(e.Organizer.Email, 254)
 	}
 	for _, a := range e.Attendees[:min(len(e.Attendees), attendeesMost)] {
+		if a == nil {
+			continue
+		}
 		out.Attendees = append(out.Attendees, attendee{clip(a.Email, 254), a.ResponseStatus, a.Self})
 	}
 	out.AttendeesLeftOut = len(e.Attendees) - len(out.Attendees)

@@ -62,6 +62,9 @@ func create(ctx context.Context, api *http.Client, in createInput) (createOutput
 	if err != nil {
 		return createOutput{}, createFault(err, in)
 	}
+	if made == nil {
+		return createOutput{}, told("Google Calendar didn't answer as it should, and the outcome is unknown: look with calendar_list_events whether it happened before you try again.")
+	}
 	return createOutput{Calendar: in.Calendar, Event: shown(made), Untrusted: untrusted}, nil
 }
 

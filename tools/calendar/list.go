@@ -61,9 +61,14 @@ func list(ctx context.Context, api *http.Client, in listInput) (listOutput, erro
 	if err != nil {
 		return listOutput{}, listFault(err, in)
 	}
+	if result == nil {
+		return listOutput{}, told("Google Calendar didn't answer as it should. Try again in a minute.")
+	}
 	out := listOutput{TimeZone: result.TimeZone, Events: make([]event, 0, len(result.Items)), Untrusted: untrusted}
 	for _, e := range result.Items {
-		out.Events = append(out.Events, shown(e))
+		if e != nil {
+			out.Events = append(out.Events, shown(e))
+		}
 	}
 	if result.NextPageToken != "" {
 		out.NextCursor = p.from + cursorMark + result.NextPageToken

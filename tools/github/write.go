@@ -60,6 +60,9 @@ func write(ctx context.Context, api *http.Client, in writeInput) (writeOutput, e
 	if err != nil {
 		return writeOutput{}, writeFault(ctx, err, in)
 	}
+	if issue == nil {
+		return writeOutput{}, told("GitHub didn't answer as it should, and the outcome is unknown: look with github_search_issues whether it happened before you try again.")
+	}
 	return writeOutput{
 		Created: in.Number == 0, Repo: in.Owner + "/" + in.Repo, Number: issue.GetNumber(), Title: clip(issue.GetTitle(), 300),
 		State: issue.GetState(), Labels: labelNames(issue.Labels), URL: issue.GetHTMLURL(), Untrusted: untrusted,

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/latchkey-mcp/latchkey/tools"
+)
+
+// A contracted is a provider that answers every request with text, once it has held
+// the request against the tool's contract.
+type contracted struct {
+	t    *testing.T
+	spec tools.Spec
+	text string
+	sent []*http.Request
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c *contracted) RoundTrip(req *http.Request) (*http.Response, error) {
+	rule, err := tools.Match(c.spec.Egress, req)
+	if err != nil {
+		c.t.Errorf("%s sends %s %s: %v", c.spec.Name, req.Method, req.URL, err)
+		return nil, err
+	}
+	if n := strings.Count(rule.Path, "/"); strings.Count(req.URL.EscapedPath(), "/") != n || strings.Count(req.URL.Path, "/") != n {
+		c.t.Errorf("%s sends %q by the rule %s", c.spec.Name, req.URL.Path, rule)
+	}
+	c.sent = append(c.sent, req)
+	return &http.Response{
+		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(c.text)),
+	}, nil
+}
+
+// Whatever a tool's arguments and its provider's answer are, it sends nothing outside
+// of its contract, where an argument goes it goes as a whole, and what comes of it is
+// a result by its own schema or an error.
+func FuzzToolArguments(f *testing.F) {
+	var all []tools.Tool
+	for _, m := range allModules() {
+		all = append(all, m.Tools...)
+	}
+	answers := []string{`null`, `{"items":[null,{"id":"a","attendees":[null]}]}`, `{"items":[null,{"number":1,"labels":[null]}],"labels":[null]}`, `[]`, `x`}
+	for i := range all {
+		for _, text := range []string{
+			`{}`, `{"query":"is:issue"}`, `{"query":"a","query":"b"}`, `{"Query":"a"}`, `{"owner":"a","repo":"b","title":"c"}`, `{"owner":"a","repo":"..","title":"c"}`,
+			`{"owner":"a%2f","repo":"b","number":1,"state":"closed","labels":["x"]}`, `{"calendar":"a@b#c","start":"2026-01-01T00:00:00Z","query":"?&="}`, `{"calendar":"../x"}`,
+			`{"summary":"a","start":"2026-12-01","end":"2026-12-02","attendees":["a@b"],"send_invitations":true}`, `{"limit":1e1}`, `[]`, `null`, `{"cursor":"2026-01-01T00:00:00Z~x&y=z"}`,
+		} {
+			f.Add(byte(i), text, `{}`)
+			for _, answer := range answers {
+				f.Add(byte(i), text, answer)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, which byte, arguments, answer string) {
+		tool := all[int(which)%len(all)]
+		c := &contracted{t: t, spec: tool.Spec(), text: answer}
+		out, err := tool.Call(t.Context(), &http.Client{Transport: c}, json.RawMessage(arguments))
+		if (err == nil) == (out == nil) || err == nil && !json.Valid(out) {
+			t.Errorf("%s%s: %s and %v", c.spec.Name, arguments, out, err)
+		}
+		if told := (*tools.Error)(nil); errors.As(err, &told) && strings.TrimSpace(told.Message) == "" {
+			t.Errorf("%s%s: an error without a word", c.spec.Name, arguments)
+		}
+		if len(c.sent) == 0 {
+			return
+		}
+		if !json.Valid([]byte(arguments)) && strings.TrimSpace(arguments) != "" {
+			t.Errorf("%s acted on %q", c.spec.Name, arguments)
+		}
+		checkWhole(t, c, arguments)
+	})
+}
+
+// checkWhole holds the places that arguments go to against what they say.
+func checkWhole(t *testing.T, c *contracted, arguments string) {
+	var in struct{ Owner, Repo, Calendar, Query string }
+	_ = json.Unmarshal([]byte(arguments), &in)
+	for _, req := range c.sent {
+		segments := strings.Split(req.URL.EscapedPath(), "/")
+		for i, s := range segments {
+			segments[i], _ = url.PathUnescape(s)
+		}
+		switch {
+		case c.spec.Name == "github_write_issue" && (segments[2] != in.Owner || segments[3] != in.Repo),
+			strings.HasPrefix(c.spec.Name, "calendar_") && in.Calendar != "" && segments[4] != in.Calendar,
+			c.spec.Name == "github_search_issues" && !strings.HasPrefix(req.URL.Query().Get("q"), in.Query):
+			t.Errorf("%s of %s goes to %s", c.spec.Name, arguments, req.URL)
+		}
+	}
+}
