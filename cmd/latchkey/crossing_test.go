@@ -131,9 +131,9 @@ func (c *crowd) run(t *testing.T, seed uint64, calls int) {
 			for i := n; i < calls; i += connections {
 				c.one(line, clients, rand.New(rand.NewPCG(seed, uint64(i))), i)
 				progress(1)
-				if i%100 == 0 {
+				if i%250 == 0 {
 					select {
-					case turns <- i / 100:
+					case turns <- i / 250:
 					default: // the one before is still at it
 					}
 				}
