@@ -211,6 +211,8 @@ func FuzzMatch(f *testing.F) {
 	f.Add("POST", "https", "api.github.com", "/repos/a/b/issues", "/repos/a/b%2Fc/issues", "", "Content-Type")
 	f.Add("GET", "https", "www.googleapis.com", "/calendar/v3/calendars/a@b/events", "/calendar/v3/calendars/a%40b/events", "timeMin=1", "X")
 	f.Add("GET", "https", "api.github.com", "/x/../search/issues", "/x/%2e%2e/search/issues", "q=1;a=2", "Cookie")
+	f.Add("POST", "https", "api.github.com", "/repos/../b/issues", "", "", "Content-Type")
+	f.Add("POST", "https", "api.github.com", "/repos/a/./issues", "", "", "Content-Type")
 	f.Fuzz(func(t *testing.T, method, scheme, host, path, rawPath, rawQuery, header string) {
 		req := &http.Request{
 			Method: method, Header: http.Header{header: {"x"}},

@@ -40,6 +40,7 @@ func FuzzAuthorize(f *testing.F) {
 	f.Add(with(good, "prompt", "none").Encode())
 	f.Add(with(good, "redirect_uri", "https://app.example.evil.example/callback").Encode())
 	f.Add(with(good, "redirect_uri", "https://app.example/callback\r\nSet-Cookie: a=b").Encode())
+	f.Add(with(with(good, "redirect_uri", "http://127.0.0.1/evil"), "prompt", "none").Encode())
 	f.Add(with(good, "client_id", pagesID).Encode())
 	f.Add(with(good, "client_id", "<script>alert(1)</script>").Encode())
 	f.Add(with(good, "state", `"><script>alert(1)</script>`).Encode())
@@ -64,6 +65,10 @@ func FuzzAuthorize(f *testing.F) {
 		}
 		if to != "" && !strings.Contains(to, "iss="+url.QueryEscape(w.url)) {
 			t.Errorf("%q is sent to %q, which doesn't say who sends it", raw, to)
+		}
+		asked := query.Get("redirect_uri")
+		if got.Code == http.StatusOK && asked != "" && !backToApp.MatchString(asked+"?") && asked != w.url+"/signin/callback" {
+			t.Errorf("%q gets on", raw)
 		}
 		for name, values := range query {
 			for _, v := range values {
@@ -101,6 +106,7 @@ func FuzzToken(f *testing.F) {
 	f.Add(form, good.Encode(), "")
 	f.Add("application/json", "", `{"grant_type":"authorization_code"}`)
 	f.Add(form, "", with(good, "code_verifier", "x").Encode())
+	f.Add(form, "", with(good, "code_verifier", strings.Repeat("x", 43)).Encode())
 	f.Add(form, "", with(good, "client_id", "x").Encode())
 	f.Add(form, "", with(good, "redirect_uri", localRedirect).Encode())
 	f.Add(form, "", good.Encode()+"&code=CODE")
