@@ -27,7 +27,6 @@ type call struct {
 	title     string // what people call the provider's service
 	arguments json.RawMessage
 	digest    [sha256.Size]byte // of the arguments, white space aside
-	account   string            // the id of the one that it works with, from first to last
 	modern    modern
 }
 
@@ -119,25 +118,20 @@ func (s *server) serve(ctx context.Context, c *call) (*mcp.CallToolResult, error
 		c.request.outcome = outcomeRefused
 		return failed(declinedText(c, st.Link)), nil
 	}
-	info, err := c.keys.Usable(ctx, c.need())
-	if needs, ok := errors.AsType[*store.NeedsConnect](err); ok {
-		return s.connect(ctx, c, needs, st)
-	}
-	if err != nil {
-		return s.broken(c.name(), err), nil
-	}
-	return s.run(ctx, c, info)
+	return s.run(ctx, c, st)
 }
 
-// run lets the handler work with a client that is bound to c and dies with it. info
-// is the grant's that the call can use.
-func (s *server) run(ctx context.Context, c *call, info store.Info) (*mcp.CallToolResult, error) {
-	c.account = info.Account.ID
+// run lets the handler work with a client that is bound to c and dies with it. The
+// handler finds out at its first request whether there is a grant: to look before
+// would cost each call another read of the vault, and could be outrun.
+func (s *server) run(ctx context.Context, c *call, st state) (*mcp.CallToolResult, error) {
 	b, end := s.bound(ctx, c)
 	defer end()
-	facts := tools.Facts{Account: info.Account.Label, Scopes: info.Scopes, Now: s.Now}
-	out, err := invoke(tools.WithFacts(b.ctx, facts), b, c)
+	out, err := invoke(tools.WithFacts(b.ctx, tools.Facts{Connection: b.connection, Now: s.Now}), b, c)
 	end()
+	if needs, unconnected := b.unconnected(); unconnected {
+		return s.connect(ctx, c, needs, st)
+	}
 	if err == nil {
 		c.request.outcome = outcomeOK
 		return succeeded(b.redact(string(out))), nil

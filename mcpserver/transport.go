@@ -37,6 +37,9 @@ type bound struct {
 	*call
 	ctx context.Context // holds no values, and ends with the handler
 
+	first sync.Mutex // held until it is known which account the call acts on
+	info  store.Info // of that account's grant; zero before
+
 	mu       sync.Mutex
 	wrote    bool  // something may have changed at the provider
 	cause    error // the first reason why there was no credential
@@ -175,22 +178,66 @@ func (b *bound) send(req *http.Request, rule tools.Rule) (*http.Response, error)
 
 // grant has the credential released, after the vault recorded what for.
 func (b *bound) grant(ctx context.Context, rule tools.Rule, rejected int64) (store.Grant, error) {
-	grant, err := b.keys.Grant(ctx, store.Call{
-		Need: b.need(), Account: b.account, Tool: b.name(), Rule: rule.String(), Arguments: b.digest, Rejected: rejected,
+	grant, err := b.release(ctx, store.Call{
+		Need: b.need(), Tool: b.name(), Rule: rule.String(), Arguments: b.digest, Rejected: rejected,
 	})
+	if err != nil {
+		return store.Grant{}, b.because(err)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err != nil {
-		if b.cause == nil {
-			b.cause = err
-		}
-		return store.Grant{}, err
-	}
 	if rejected != 0 {
 		b.fresh = max(b.fresh, grant.Version)
 	}
 	b.released = append(b.released, grant.Access)
 	return grant, nil
+}
+
+// release is the vault's answer to call, with the account that the first was
+// answered with: a choice that is made meanwhile is for the next call.
+func (b *bound) release(ctx context.Context, call store.Call) (store.Grant, error) {
+	b.first.Lock()
+	if call.Account = b.info.Account.ID; call.Account != "" {
+		b.first.Unlock()
+		return b.keys.Grant(ctx, call)
+	}
+	defer b.first.Unlock()
+	grant, err := b.keys.Grant(ctx, call)
+	b.info = grant.Info
+	return grant, err
+}
+
+// connection is the account that the call acts on.
+func (b *bound) connection() (tools.Connection, error) {
+	b.first.Lock()
+	defer b.first.Unlock()
+	if b.info.Account.ID == "" {
+		info, err := b.keys.Usable(b.ctx, b.need())
+		if err != nil {
+			return tools.Connection{}, b.because(err)
+		}
+		b.info = info
+	}
+	return tools.Connection{Account: b.info.Account.Label, Scopes: slices.Clone(b.info.Scopes)}, nil
+}
+
+// because remembers err as the reason why there was no credential, if it's the first.
+func (b *bound) because(err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cause == nil {
+		b.cause = err
+	}
+	return err
+}
+
+// unconnected reports whether the call had no credential at all because its person
+// must connect first, whatever the handler made of that.
+func (b *bound) unconnected() (*store.NeedsConnect, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	needs, ok := errors.AsType[*store.NeedsConnect](b.cause)
+	return needs, ok && len(b.released) == 0
 }
 
 // isFresh reports whether grant already replaces one that was rejected.

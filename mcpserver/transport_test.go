@@ -51,7 +51,7 @@ func TestACallEndsWithTheAccountThatItBeganWith(t *testing.T) {
 		}
 		once.Do(w.provider.expire)
 		second, err := send(ctx, api, "POST", "https://api.acme.test/items", "{}")
-		return first + second + tools.Info(ctx).Account, err
+		return first + second + accountOf(ctx), err
 	}
 	for _, account := range []string{"alice", "private"} {
 		text, isError := w.try(probe)

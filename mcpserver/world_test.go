@@ -169,11 +169,19 @@ func writeItem(ctx context.Context, api *http.Client, in searchIn) (whoOut, erro
 
 func fetch(ctx context.Context, api *http.Client, method, url, body string) (whoOut, error) {
 	text, err := send(ctx, api, method, url, body)
-	out := whoOut{Account: tools.Info(ctx).Account}
 	if err != nil {
-		return out, err
+		return whoOut{}, err
 	}
+	out := whoOut{Account: accountOf(ctx)}
 	return out, json.Unmarshal([]byte(text), &out)
+}
+
+func accountOf(ctx context.Context) string {
+	connection, err := tools.Info(ctx).Connection()
+	if err != nil {
+		panic(err)
+	}
+	return connection.Account
 }
 
 // send is one request of a handler's; what isn't 2xx is an error.

@@ -10,6 +10,7 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 )
@@ -91,9 +92,16 @@ func (e *Error) Error() string { return e.Message }
 
 // Facts are what a handler may know beside its arguments.
 type Facts struct {
-	Account string // the connected account's label
+	// Connection is the connected account that the whole call acts on. Its error,
+	// which says that there is none, is for the handler to return.
+	Connection func() (Connection, error)
+	Now        func() time.Time
+}
+
+// A Connection is an account at the provider, and what its person allowed.
+type Connection struct {
+	Account string // its label
 	Scopes  []string
-	Now     func() time.Time
 }
 
 type factsKey struct{}
@@ -109,6 +117,9 @@ func Info(ctx context.Context) Facts {
 	f, _ := ctx.Value(factsKey{}).(Facts)
 	if f.Now == nil {
 		f.Now = time.Now
+	}
+	if f.Connection == nil {
+		f.Connection = func() (Connection, error) { return Connection{}, errors.New("tools: no connection outside of a call") }
 	}
 	return f
 }
