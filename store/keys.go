@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
@@ -214,7 +215,7 @@ func (f KeyFile) make(ctx context.Context) (made bool, err error) {
 		return false, fmt.Errorf("make the key file: %w", err)
 	}
 	dir := filepath.Dir(f.Path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return false, fmt.Errorf("make the key file's directory: %w", err)
 	}
 	temp, err := writeTemp(dir, raw)
@@ -262,6 +263,27 @@ func writeTemp(dir string, raw []byte) (string, error) {
 		return "", err
 	}
 	return f.Name(), nil
+}
+
+// MakeDir makes dir and what is missing above it, for its owner only, and flushes
+// each into its parent: else a power loss could take all that was kept in it.
+func MakeDir(dir string) error {
+	switch info, err := os.Stat(dir); {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := MakeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
 }
 
 func syncDir(dir string) error {

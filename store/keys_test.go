@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -175,4 +176,24 @@ func TestSweep(t *testing.T) {
 	n, err := w.vault.Sweep(t.Context())
 	ok(t, err)
 	same(t, n, int64(1))
+}
+
+func TestMakeDir(t *testing.T) {
+	top := t.TempDir()
+	ok(t, os.WriteFile(filepath.Join(top, "file"), nil, 0o600))
+	ok(t, os.Symlink(top, filepath.Join(top, "link")))
+	for _, name := range []string{"a/b/c", "a/b", "link/d", ".", "a/../e/f/"} {
+		path := top + "/" + name
+		ok(t, store.MakeDir(path))
+		info, err := os.Stat(path)
+		ok(t, err)
+		if !info.IsDir() || name != "." && info.Mode().Perm() != 0o700 {
+			t.Errorf("%s has mode %v", name, info.Mode())
+		}
+	}
+	for _, name := range []string{"file", "file/a"} {
+		is(t, store.MakeDir(top+"/"+name), syscall.ENOTDIR)
+	}
+	t.Chdir(top)
+	ok(t, store.MakeDir("g/h"))
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"github.com/latchkey-mcp/latchkey/store"
 )
 
 // lockData makes the data directory, readable by its owner only, and takes its
 // lock. The caller closes the file at the end.
 func lockData(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := store.MakeDir(dir); err != nil {
 		return nil, dataError(dir, err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)

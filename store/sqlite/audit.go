@@ -47,8 +47,12 @@ func (db *DB) auditStatements() []prepared {
 
 type auditTable struct{ db *DB }
 
-// Append is one transaction, and so one flush to the disk, however many rows.
+// Append is one transaction, and so one flush to the disk, however many rows. It
+// comes after the reserve.
 func (a auditTable) Append(ctx context.Context, from, to audit.Head, rows []audit.Row) error {
+	if err := a.db.keepReserve(); err != nil {
+		return err
+	}
 	return a.Replace(ctx, audit.Head{}, from, to, rows)
 }
 

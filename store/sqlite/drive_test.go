@@ -5,10 +5,14 @@ package sqlite_test
 import (
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 
+	"github.com/latchkey-mcp/latchkey/store/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -23,7 +27,14 @@ type disk struct {
 	room     int64 // bytes by which files can still grow
 	readOnly bool
 	failing  bool
+	failAt   int // this write fails, counted from 1; 0: none
+
+	reserve  string // the backend's, which isn't written through SQLite
+	reserved bool   // it holds its place
 }
+
+// plenty is room without an end.
+const plenty = math.MaxInt64 / 2
 
 // A diskOp is one thing that was asked of the disk. What isn't flushed may be
 // there after a power loss, in part or not at all.
@@ -49,7 +60,10 @@ type diskFile struct {
 // newDisk is under dir until the test ends.
 func newDisk(t *testing.T, dir string) *disk {
 	installLayer()
-	d := &disk{names: map[string]int{}, room: math.MaxInt64, sizes: []int64{0}}
+	d := &disk{
+		names: map[string]int{}, room: plenty, sizes: []int64{0},
+		reserve: filepath.Join(dir, sqlite.File+"-reserve"),
+	}
 	disks.Store(dir, d)
 	t.Cleanup(func() { disks.Delete(dir) })
 	return d
@@ -108,9 +122,11 @@ func (f *diskFile) write(at int64, data []byte) (code int32) {
 	d := f.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.freed()
 	growth := max(0, at+int64(len(data))-d.sizes[f.number])
+	d.failAt--
 	switch {
-	case d.failing:
+	case d.failing || d.failAt == 0:
 		return sqlite3.SQLITE_IOERR_WRITE
 	case d.room < growth:
 		return sqlite3.SQLITE_FULL
@@ -119,6 +135,25 @@ func (f *diskFile) write(at int64, data []byte) (code int32) {
 	d.sizes[f.number] += growth
 	d.log = append(d.log, diskOp{file: f.number, at: at, data: slices.Clone(data), size: -1})
 	return sqlite3.SQLITE_OK
+}
+
+// fill makes the reserve where there is room.
+func (d *disk) fill(f *os.File, size int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.freed()
+	if d.room < size {
+		return &os.PathError{Op: "write", Path: f.Name(), Err: syscall.ENOSPC}
+	}
+	d.room, d.reserved = d.room-size, true
+	return f.Truncate(size)
+}
+
+// freed looks whether the reserve was removed, and its place can be used; d.mu is held.
+func (d *disk) freed() {
+	if _, err := os.Stat(d.reserve); d.reserved && err != nil {
+		d.room, d.reserved = d.room+sqlite.ReserveSize, false
+	}
 }
 
 func (f *diskFile) truncate(size int64) (code int32) {

@@ -1,6 +1,9 @@
 package sqlite
 
-import "strconv"
+import (
+	"os"
+	"strconv"
+)
 
 // SetMaxPages makes the disk full at n pages, or at the pages that there are now
 // where those are more.
@@ -14,3 +17,9 @@ func (db *DB) Exec(statement string) error {
 	_, err := db.writer.Exec(statement)
 	return err
 }
+
+// ReserveSize is how large the reserve is.
+const ReserveSize = reserveSize
+
+// SetFill has f make the reserve.
+func (db *DB) SetFill(f func(f *os.File, size int64) error) { db.fill = f }

@@ -4,10 +4,10 @@ package sqlite_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
+	"github.com/latchkey-mcp/latchkey/store/audit"
 	"github.com/latchkey-mcp/latchkey/store/sqlite"
 	"github.com/latchkey-mcp/latchkey/store/storetest"
 )
@@ -42,6 +43,8 @@ func TestProofDisk(t *testing.T) {
 		}
 	})
 	t.Run("disconnect on a full one", testDisconnectOnFull)
+	t.Run("no refresh unprepared", testUnprepared)
+	t.Run("answer on a full one", testAnswerOnFull)
 	t.Run("failing", func(t *testing.T) {
 		faulty(t, storetest.Size(15, 500, 5000), saysFailing, func(d *disk, rng *mathrand.Rand) {
 			d.failing = true
@@ -83,7 +86,7 @@ func faulty(t *testing.T, rounds int, says string, spoil func(*disk, *mathrand.R
 		for try := 0; err == nil && try < 10; try++ {
 			err = p.act(t.Context())
 		}
-		d.set(func(d *disk) { d.room, d.failing = math.MaxInt64, false })
+		d.set(func(d *disk) { d.room, d.failing = plenty, false })
 		if err != nil {
 			failed++
 			w.clock.Advance(61 * time.Second) // a lease that couldn't be put down is over
@@ -159,6 +162,163 @@ func (r *recording) holdsTheLast(ctx context.Context) error {
 	return nil
 }
 
+// Whichever write of a refresh fails, once or from then on, the provider is asked only
+// while the lease and the entry in the audit record are in the database.
+func testUnprepared(t *testing.T) {
+	w := newWorld(t)
+	d := newDisk(t, w.dir)
+	if err := w.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer w.vault.Close()
+	alice := w.keyring(t, "alice")
+	info, err := alice.Put(t.Context(), w.connection())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.provider.asking = func() {
+		if leased, entries := w.prepared(t); !leased || entries != w.provider.asked {
+			t.Errorf("request %d: leased: %t; %d entries", w.provider.asked, leased, entries)
+		}
+	}
+	refused := map[bool]int{}
+	for _, once := range []bool{true, false} {
+		for n, failed := 1, true; failed; n++ {
+			if err := w.vault.Refuse(t.Context(), w.issuer.Caller("bob"), audit.Entry{}); err != nil { // which makes the reserve
+				t.Fatal(err)
+			}
+			asked := w.provider.asked
+			d.set(func(d *disk) { d.failAt = n; d.room = plenty; d.log = nil })
+			if !once {
+				d.set(func(d *disk) { d.failAt, d.room = 0, int64(n-1)*sector })
+			}
+			_, err := alice.Grant(t.Context(), store.Call{Need: github, Rejected: info.Version})
+			d.set(func(d *disk) { failed = err != nil || d.failAt <= 0 && once; d.failAt, d.room = 0, plenty })
+			if w.provider.asked == asked {
+				refused[once]++
+				if err == nil || !strings.Contains(err.Error(), map[bool]string{true: saysFailing, false: saysFull}[once]) {
+					t.Fatalf("failure at %d: error %v", n, err)
+				}
+			}
+			if n > 1000 {
+				t.Fatal("it never works")
+			}
+			w.clock.Advance(61 * time.Second)
+			if info, err = alice.Info(t.Context(), "github"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if refused[true] < 3 || refused[false] < 3 || w.provider.reused > 0 {
+		t.Errorf("%v requests were not made, %d tokens used again", refused, w.provider.reused)
+	}
+	t.Logf("%d refreshes that a failing disk refused, %d a full one; %d others", refused[true], refused[false], w.provider.asked)
+}
+
+// prepared is what the database says of a refresh of alice's.
+func (w *world) prepared(t *testing.T) (leased bool, entries int) {
+	owner := w.issuer.Caller("alice").Principal().Digest()
+	leases, err := store.NewTable[struct{ Until time.Time }](w.vault, "lease").Owned(t.Context(), owner)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, l := range leases {
+		leased = leased || l.Value.Until.After(w.clock.Now())
+	}
+	list, err := w.db.AuditEntries(t.Context(), owner)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range list {
+		if e.Event == audit.Refresh {
+			entries++
+		}
+	}
+	return leased, entries
+}
+
+// The disk becomes full while the provider answers, with a reader in the way of using
+// the log again, and the answer is kept. Then the provider isn't asked, and nothing
+// released, until there is room for the next.
+func testAnswerOnFull(t *testing.T) {
+	rounds := storetest.Size(20, 300, 3000)
+	w := newWorld(t)
+	d := newDisk(t, w.dir)
+	spent := 0
+	for range rounds {
+		d.set(func(d *disk) { d.room, d.log = plenty, nil })
+		if err := w.open(t.Context()); err != nil { // with an empty log
+			t.Fatal(err)
+		}
+		alice := w.keyring(t, "alice")
+		info, _ := alice.Info(t.Context(), "github")
+		c := w.connection()
+		if c.IfVersion = info.Version; info.Version > 0 {
+			c.Account = info.Account
+		}
+		info, err := alice.Put(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stop func() error // of the reader
+		w.provider.asking = func() {
+			stop = w.reader(t)
+			d.set(func(d *disk) { d.room = 0 })
+		}
+		call := store.Call{Need: github, Rejected: info.Version}
+		_, err = alice.Grant(t.Context(), call)
+		d.set(func(d *disk) { d.freed() })
+		if full := err != nil && strings.Contains(err.Error(), saysFull); full == d.reserved {
+			t.Fatalf("the reserve is there: %t, error %v", d.reserved, err)
+		}
+		kept, err := alice.Info(t.Context(), "github")
+		if err != nil || kept.Version != info.Version+1 {
+			t.Fatalf("the answer isn't kept: %+v, error %v", kept, err)
+		}
+		if !d.reserved {
+			spent++
+			asked := w.provider.asked
+			call.Rejected = kept.Version
+			if _, err := alice.Grant(t.Context(), call); err == nil || w.provider.asked != asked {
+				t.Fatalf("asked again, error %v", err)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		d.set(func(d *disk) { d.room = plenty })
+		w.clock.Advance(61 * time.Second)
+		grant, err := alice.Grant(t.Context(), store.Call{Need: github})
+		if err != nil || grant.Access.Reveal() != w.provider.latest {
+			t.Fatalf("error %v", err)
+		}
+		if err := w.vault.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if spent < rounds/2 {
+		t.Errorf("only %d answers needed the reserve", spent)
+	}
+	t.Logf("%d answers on a disk that had become full, all of them kept, %d with the reserve", rounds, spent)
+}
+
+// reader is somebody who looks at the database as of now, until stop.
+func (w *world) reader(t *testing.T) (stop func() error) {
+	db, err := sql.Open("sqlite", filepath.Join(w.dir, sqlite.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := tx.QueryRowContext(t.Context(), "SELECT count(*) FROM facts").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return func() error { return errors.Join(tx.Rollback(), db.Close()) }
+}
+
 // Where no release can be recorded any more, somebody can still disconnect, if the
 // disk isn't full to the last byte.
 func testDisconnectOnFull(t *testing.T) {
@@ -204,7 +364,7 @@ func testDisconnectOnFull(t *testing.T) {
 	if err := alice.Ready(t.Context(), github); !errors.As(err, &needs) {
 		t.Fatalf("still connected: error %v", err)
 	}
-	d.set(func(d *disk) { d.room = math.MaxInt64 })
+	d.set(func(d *disk) { d.room = plenty })
 	if err := errors.Join(w.goesOn(t), w.sound(t.Context())); err != nil {
 		t.Fatal(err)
 	}

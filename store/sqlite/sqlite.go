@@ -4,7 +4,8 @@
 // synchronous=FULL), that it goes through or fails on a deadline of its own
 // whatever becomes of the caller's context, and that compare-and-swap happens in
 // the statement itself, so that two processes on one file don't lose a write
-// either. Everything in the file that is secret was sealed before it came here.
+// either. What must find room on a full disk has a reserve. Everything in the file that
+// is secret was sealed before it came here.
 package sqlite
 
 import (
@@ -15,6 +16,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
@@ -53,6 +56,9 @@ type DB struct {
 	points *sql.DB       // for reads of one row, which nothing else delays
 	seats  chan struct{} // one for each connection of points
 	stmt   statements
+
+	reserving sync.Mutex
+	fill      func(f *os.File, size int64) error // makes the reserve
 }
 
 var _ store.Backend = (*DB)(nil)
@@ -68,7 +74,7 @@ func Open(ctx context.Context, dir string, now func() time.Time) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, now: now, limit: timeout}
+	db := &DB{path: path, now: now, limit: timeout, fill: fill}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(db.explain(err), db.Close())
 	}
@@ -99,21 +105,29 @@ func OpenReadOnly(ctx context.Context, dir string) (*DB, error) {
 }
 
 // makeFile makes the file before SQLite does, with a mode that SQLite then gives
-// to the write-ahead log as well.
+// to the write-ahead log as well. One that is there it doesn't open: to close it would
+// end the locks that this process has on it by another DB (POSIX).
 func makeFile(dir string) (path string, err error) {
 	dir, err = filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
 	path = filepath.Join(dir, File)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := store.MakeDir(dir); err != nil {
 		return "", explainFile(path, err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return "", explainFile(path, err)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		return path, f.Close()
 	}
-	return path, f.Close()
+	info, there := os.Stat(path)
+	switch {
+	case there != nil:
+		return "", explainFile(path, err)
+	case info.IsDir():
+		return "", explainFile(path, syscall.EISDIR)
+	}
+	return path, nil
 }
 
 func (db *DB) open(ctx context.Context) error {
@@ -183,10 +197,15 @@ func (db *DB) Fix(ctx context.Context, name, value string) (string, error) {
 // exec runs a write and says how many rows it touched. A cancelled context would
 // discard the connection in the middle of it, hence the deadline of its own.
 func (db *DB) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, error) {
+	return db.execWhere(ctx, db.findRoom, stmt, args...)
+}
+
+// execWhere is exec with a way to find room.
+func (db *DB) execWhere(ctx context.Context, room func(context.Context, func() error) error, stmt *sql.Stmt, args ...any) (int64, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.limit)
 	defer cancel()
 	var n int64
-	err := db.findRoom(ctx, func() error {
+	err := room(ctx, func() error {
 		result, err := stmt.ExecContext(ctx, args...)
 		if err != nil {
 			return err
@@ -199,8 +218,7 @@ func (db *DB) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, err
 
 // findRoom runs write, and once more where the disk is full: what is in the log can
 // often be written to places that the database file has already, and the log is
-// then used again from its start. So somebody can disconnect, and the answer to a
-// refresh be kept, on a disk that is full.
+// then used again from its start.
 func (db *DB) findRoom(ctx context.Context, write func() error) error {
 	err := write()
 	var failed *driver.Error

@@ -150,12 +150,12 @@ func (g grants) Put(ctx context.Context, row store.Row, ifVersion int64) error {
 		return swapped(g.db.exec(ctx, g.db.stmt.addGrant,
 			row.Owner[:], row.Provider, row.Account, row.Version, row.Sealed, micros(row.Updated)))
 	}
-	return swapped(g.db.exec(ctx, g.db.stmt.swapGrant,
+	return swapped(g.db.execWhere(ctx, g.db.lastRoom, g.db.stmt.swapGrant,
 		row.Version, row.Sealed, micros(row.Updated), row.Owner[:], row.Provider, row.Account, ifVersion))
 }
 
 func (g grants) Delete(ctx context.Context, owner identity.Digest, provider, account string, ifVersion int64) error {
-	return swapped(g.db.exec(ctx, g.db.stmt.deleteGrant, owner[:], provider, account, ifVersion))
+	return swapped(g.db.execWhere(ctx, g.db.lastRoom, g.db.stmt.deleteGrant, owner[:], provider, account, ifVersion))
 }
 
 func (g grants) Mark(ctx context.Context, owner identity.Digest, provider, account string) (int64, error) {

@@ -26,6 +26,7 @@ type rotator struct {
 	reused  int
 	revoked map[string]bool // access tokens
 	deaf    bool            // to revocations
+	asking  func()          // runs before each answer to a refresh
 }
 
 func newRotator() *rotator {
@@ -53,6 +54,9 @@ func (r *rotator) Refresh(_ context.Context, _ string, t store.Token) (store.Tok
 	r.mu.Unlock()
 	if !known {
 		return store.Token{}, &store.Refused{Reason: "the refresh token was used before"}
+	}
+	if r.asking != nil {
+		r.asking()
 	}
 	next := r.issue(t.Expiry)
 	r.set(func(r *rotator) { r.latest = next.Access.Reveal() })
@@ -104,6 +108,9 @@ func (w *world) open(ctx context.Context) error {
 	}
 	if w.db, err = sqlite.Open(ctx, w.dir, w.clock.Now); err != nil {
 		return err
+	}
+	if d, under := disks.Load(w.dir); under {
+		w.db.SetFill(d.(*disk).fill)
 	}
 	w.vault, err = store.Open(ctx, store.Config{
 		Backend: w.db, Keys: keys, Exchange: w.provider, Issuer: w.issuer.URL, Now: w.clock.Now,
