@@ -25,7 +25,7 @@ func (db *DB) auditStatements() []prepared {
 			ON CONFLICT DO NOTHING`},
 		// After one that the same transaction has added.
 		{&s.addEntry, db.writer, `INSERT INTO audit (` + auditColumns + `)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING`},
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
 		// The names of chains are found in the index, one by one: a full scan of a
 		// long record would take seconds.
 		{&s.heads, db.reader, `WITH RECURSIVE chains (chain) AS (
@@ -35,13 +35,6 @@ func (db *DB) auditStatements() []prepared {
 			SELECT named.chain, coalesce(h.seq, 0), coalesce(h.mark, x'')
 			FROM named LEFT JOIN audit_heads h ON h.chain = named.chain ORDER BY named.chain`},
 		{&s.entries, db.reader, `SELECT ` + auditColumns + ` FROM audit WHERE chain = ? AND seq > ? ORDER BY seq LIMIT ?`},
-		{&s.ownEntries, db.reader, `SELECT ` + auditColumns + ` FROM audit WHERE owner = ? ORDER BY chain, seq`},
-		// Like the names of chains above: from one client to the next in the index.
-		{&s.ownClients, db.reader, `WITH RECURSIVE clients (client) AS (
-				SELECT min(client) FROM audit WHERE owner = ?1 UNION ALL
-				SELECT (SELECT min(client) FROM audit WHERE owner = ?1 AND client > clients.client)
-				FROM clients WHERE client IS NOT NULL)
-			SELECT client FROM clients WHERE client <> '' LIMIT ?2`},
 	}
 }
 
@@ -82,6 +75,9 @@ func (a auditTable) Replace(ctx context.Context, gone, from, to audit.Head, rows
 		}
 		return tx.Commit()
 	})
+	if err == nil {
+		a.own(ctx, from, to)
+	}
 	if errors.Is(err, audit.ErrMoved) {
 		return err
 	}
@@ -90,6 +86,9 @@ func (a auditTable) Replace(ctx context.Context, gone, from, to audit.Head, rows
 
 func (a auditTable) write(ctx context.Context, tx *sql.Tx, from, to audit.Head, rows []audit.Row) error {
 	if err := a.move(ctx, tx, from, to); err != nil {
+		return err
+	}
+	if _, err := tx.StmtContext(ctx, a.db.stmt.addTail).ExecContext(ctx, to.Chain, from.Seq); err != nil {
 		return err
 	}
 	follow, add := tx.StmtContext(ctx, a.db.stmt.followEntry), tx.StmtContext(ctx, a.db.stmt.addEntry)
@@ -119,8 +118,10 @@ func (a auditTable) drop(ctx context.Context, tx *sql.Tx, gone audit.Head) error
 		return nil
 	}
 	err := touched(tx.StmtContext(ctx, a.db.stmt.dropHead).ExecContext(ctx, gone.Chain, gone.Seq, gone.Mark))
-	if err == nil {
-		_, err = tx.StmtContext(ctx, a.db.stmt.dropEntries).ExecContext(ctx, gone.Chain)
+	for _, stmt := range []*sql.Stmt{a.db.stmt.dropTail, a.db.stmt.dropOwned, a.db.stmt.dropEntries} {
+		if err == nil {
+			_, err = tx.StmtContext(ctx, stmt).ExecContext(ctx, gone.Chain)
+		}
 	}
 	return err
 }

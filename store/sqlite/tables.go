@@ -16,7 +16,9 @@ type statements struct {
 
 	addRecord, getRecord, listRecords, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
 
-	addHead, moveHead, dropHead, followEntry, addEntry, dropEntries, heads, entries, ownEntries, ownClients *sql.Stmt
+	addHead, moveHead, dropHead, followEntry, addEntry, dropEntries, heads, entries *sql.Stmt
+
+	addTail, moveTail, dropTail, longTail, ownStretch, dropOwned, ownEntries, ownClients *sql.Stmt
 
 	fix *sql.Stmt
 
@@ -34,7 +36,7 @@ type prepared struct {
 
 func (db *DB) prepare(ctx context.Context) error {
 	s := &db.stmt
-	for _, p := range append(db.auditStatements(), []prepared{
+	for _, p := range append(append(db.auditStatements(), db.ownedStatements()...), []prepared{
 		{&s.getGrant, db.points, `SELECT ` + grantColumns + ` FROM grants LEFT JOIN marks USING (owner, provider, account)
 			WHERE owner = ? AND provider = ? AND account = ?`},
 		{&s.accountGrants, db.points, `SELECT ` + grantColumns + ` FROM grants LEFT JOIN marks USING (owner, provider, account)
