@@ -4,12 +4,20 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"github.com/latchkey-mcp/latchkey/store/audit"
 	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
 const auditColumns = `chain, seq, time, event, owner, client, tool, provider, rule, arguments, reason, of, hash, mark`
+
+// auditRow is the parameters of a row. They have no numbers, which the driver would
+// look up as names.
+const auditRow = `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// severalRows go into the record with one statement, where there are so many.
+const severalRows = 8
 
 func (db *DB) auditStatements() []prepared {
 	s := &db.stmt
@@ -25,7 +33,9 @@ func (db *DB) auditStatements() []prepared {
 			ON CONFLICT DO NOTHING`},
 		// After one that the same transaction has added.
 		{&s.addEntry, db.writer, `INSERT INTO audit (` + auditColumns + `)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
+			VALUES ` + auditRow + ` ON CONFLICT DO NOTHING`},
+		{&s.addSeveral, db.writer, `INSERT INTO audit (` + auditColumns + `)
+			VALUES ` + strings.Repeat(auditRow+", ", severalRows-1) + auditRow + ` ON CONFLICT DO NOTHING`},
 		// The names of chains are found in the index, one by one: a full scan of a
 		// long record would take seconds.
 		{&s.heads, db.reader, `WITH RECURSIVE chains (chain) AS (
@@ -91,19 +101,34 @@ func (a auditTable) write(ctx context.Context, tx *sql.Tx, from, to audit.Head, 
 	if _, err := tx.StmtContext(ctx, a.db.stmt.addTail).ExecContext(ctx, to.Chain, from.Seq); err != nil {
 		return err
 	}
-	follow, add := tx.StmtContext(ctx, a.db.stmt.followEntry), tx.StmtContext(ctx, a.db.stmt.addEntry)
-	for i, r := range rows {
-		values := []any{r.Chain, r.Seq, micros(r.Time), string(r.Event), r.Owner[:], r.Client, r.Tool,
-			r.Provider, r.Rule, r.Arguments, r.Reason, string(r.Of), r.Hash, blob(r.Mark)}
-		stmt := add
-		if i == 0 {
-			stmt, values = follow, append(values, from.Hash)
+	values := append(auditValues(nil, rows[:1]), from.Hash)
+	if err := touched(tx.StmtContext(ctx, a.db.stmt.followEntry).ExecContext(ctx, values...)); err != nil {
+		return err
+	}
+	several, one := tx.StmtContext(ctx, a.db.stmt.addSeveral), tx.StmtContext(ctx, a.db.stmt.addEntry)
+	for rows = rows[1:]; len(rows) > 0; {
+		stmt, n := one, 1
+		if len(rows) >= severalRows {
+			stmt, n = several, severalRows
 		}
-		if err := touched(stmt.ExecContext(ctx, values...)); err != nil {
+		values = auditValues(values[:0], rows[:n])
+		result, err := stmt.ExecContext(ctx, values...)
+		if err := touchedRows(int64(n), result, err); err != nil {
 			return err
 		}
+		rows = rows[n:]
 	}
 	return nil
+}
+
+// auditValues appends those of auditColumns, row by row.
+func auditValues(values []any, rows []audit.Row) []any {
+	for i := range rows {
+		r := &rows[i]
+		values = append(values, r.Chain, r.Seq, micros(r.Time), string(r.Event), r.Owner[:], r.Client, r.Tool,
+			r.Provider, r.Rule, r.Arguments, r.Reason, string(r.Of), r.Hash, blob(r.Mark))
+	}
+	return values
 }
 
 func (a auditTable) move(ctx context.Context, tx *sql.Tx, from, to audit.Head) error {
@@ -135,11 +160,13 @@ func blob(b []byte) []byte {
 }
 
 // touched turns anything but one row touched into audit.ErrMoved.
-func touched(result sql.Result, err error) error {
+func touched(result sql.Result, err error) error { return touchedRows(1, result, err) }
+
+func touchedRows(want int64, result sql.Result, err error) error {
 	if err != nil {
 		return err
 	}
-	if n, err := result.RowsAffected(); err != nil || n != 1 {
+	if n, err := result.RowsAffected(); err != nil || n != want {
 		return errors.Join(audit.ErrMoved, err)
 	}
 	return nil

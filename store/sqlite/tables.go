@@ -16,7 +16,7 @@ type statements struct {
 
 	addRecord, getRecord, listRecords, takeRecord, swapRecord, deleteRecords, sweepRecords *sql.Stmt
 
-	addHead, moveHead, dropHead, followEntry, addEntry, dropEntries, heads, entries *sql.Stmt
+	addHead, moveHead, dropHead, followEntry, addEntry, addSeveral, dropEntries, heads, entries *sql.Stmt
 
 	addTail, moveTail, dropTail, longTail, ownStretch, dropOwned, ownEntries, ownClients *sql.Stmt
 
