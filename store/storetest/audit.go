@@ -118,6 +118,12 @@ func testAuditTable(t *testing.T, b bench) {
 		is(t, err, audit.ErrMoved)
 	}
 	is(t, table.Append(ctx, two, head(4, "h4", "m4"), []audit.Row{row(3, "h3"), row(2, "h2")}), audit.ErrMoved)
+	var many []audit.Row
+	for seq := range int64(20) {
+		many = append(many, row(3+seq, "h"))
+	}
+	many[7].Seq = 1
+	is(t, table.Append(ctx, two, head(22, "h", "m"), many), audit.ErrMoved)
 
 	heads, err := b.open().Audit().Heads(ctx)
 	ok(t, err)
