@@ -34,7 +34,7 @@ const (
 // it was.
 func TestProofDisk(t *testing.T) {
 	t.Run("full", func(t *testing.T) {
-		acknowledged := faulty(t, storetest.Size(30, 300, 3000), saysFull, func(d *disk, rng *mathrand.Rand) {
+		acknowledged := faulty(t, storetest.Size(20, 150, 3000), saysFull, func(d *disk, rng *mathrand.Rand) {
 			d.room = int64(rng.IntN(64 << 10))
 		})
 		// Without the log being used again it is about one.
@@ -46,7 +46,7 @@ func TestProofDisk(t *testing.T) {
 	t.Run("no refresh unprepared", testUnprepared)
 	t.Run("answer on a full one", testAnswerOnFull)
 	t.Run("failing", func(t *testing.T) {
-		faulty(t, storetest.Size(15, 500, 5000), saysFailing, func(d *disk, rng *mathrand.Rand) {
+		faulty(t, storetest.Size(10, 250, 5000), saysFailing, func(d *disk, rng *mathrand.Rand) {
 			d.failing = true
 		})
 	})
@@ -241,7 +241,7 @@ func (w *world) prepared(t *testing.T) (leased bool, entries int) {
 // the log again, and the answer is kept. Then the provider isn't asked, and nothing
 // released, until there is room for the next.
 func testAnswerOnFull(t *testing.T) {
-	rounds := storetest.Size(20, 300, 3000)
+	rounds := storetest.Size(10, 150, 3000)
 	w := newWorld(t)
 	d := newDisk(t, w.dir)
 	spent := 0
@@ -465,7 +465,7 @@ func (r *recording) holdsOnly(t *testing.T, after *world, name string) {
 }
 
 func testFlippedBits(t *testing.T) {
-	rounds := storetest.Size(12, 500, 10_000)
+	rounds := storetest.Size(6, 200, 10_000)
 	opened := 0
 	for _, live := range []bool{true, false} {
 		w := newWorld(t)
@@ -489,7 +489,7 @@ func testFlippedBits(t *testing.T) {
 
 // A log without its end is one of an earlier time, and whole.
 func testTruncatedLog(t *testing.T) {
-	rounds := storetest.Size(12, 300, 5000)
+	rounds := storetest.Size(8, 150, 5000)
 	w := newWorld(t)
 	w.provider.deaf = true
 	r := w.wear(t, true)
