@@ -24,6 +24,7 @@ type call struct {
 	session   session
 	keys      store.Keyring
 	tool      tools.Tool
+	spec      tools.Spec // the tool's; read only
 	title     string // what people call the provider's service
 	arguments json.RawMessage
 	digest    [sha256.Size]byte // of the arguments, white space aside
@@ -45,17 +46,17 @@ func modernOf(ctx context.Context, in mcp.CallToolParams) modern {
 	return modern{asks: elicitsURL(info.ClientCapabilities), input: in.MultiRoundTripParams}
 }
 
-func (c *call) name() string { return c.tool.Spec().Name }
+func (c *call) name() string { return c.spec.Name }
 
 func (c *call) need() store.Need {
-	spec := c.tool.Spec()
-	return store.Need{Provider: spec.Provider, Scopes: spec.Scopes}
+	return store.Need{Provider: c.spec.Provider, Scopes: c.spec.Scopes}
 }
 
 // handle is tool as mcp-go calls it. The tool is fixed here, by what mcp-go parsed
 // and looked up, so that no second reading of the request can differ from it.
 func (s *server) handle(tool tools.Tool, title string) mcpgo.ToolHandlerFunc {
-	need := scopeOf(tool.Spec())
+	spec := tool.Spec()
+	need := scopeOf(spec)
 	return func(ctx context.Context, in mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		r := requestOf(ctx)
 		if !hasScope(r.caller, need) {
@@ -63,13 +64,13 @@ func (s *server) handle(tool tools.Tool, title string) mcpgo.ToolHandlerFunc {
 			r.lacks = allNeeded(need)
 			return failed("The access token lacks the scope " + need + "."), nil
 		}
-		if !s.calls.allow(r.caller.Principal().Digest(), tool.Spec().Name, s.Now()) {
+		if !s.calls.allow(r.caller.Principal().Digest(), spec.Name, s.Now()) {
 			r.outcome = outcomeRefused
-			return failed(tool.Spec().Name + " was called too often. Wait ten seconds, then call it less often."), nil
+			return failed(spec.Name + " was called too often. Wait ten seconds, then call it less often."), nil
 		}
 		c, err := s.bind(r, tool, title, in.Params)
 		if err != nil {
-			return s.broken(tool.Spec().Name, err), nil
+			return s.broken(spec.Name, err), nil
 		}
 		c.modern = modernOf(ctx, in.Params)
 		return s.serve(ctx, c)
@@ -100,7 +101,7 @@ func (s *server) bind(r *request, tool tools.Tool, title string, in mcp.CallTool
 		return nil, err
 	}
 	return &call{
-		request: r, caller: r.caller, session: r.session, keys: keys, tool: tool, title: title,
+		request: r, caller: r.caller, session: r.session, keys: keys, tool: tool, spec: tool.Spec(), title: title,
 		arguments: arguments, digest: sha256.Sum256(compact.Bytes()),
 	}, nil
 }

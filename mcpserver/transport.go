@@ -108,7 +108,7 @@ func (b *bound) allow(req *http.Request) (tools.Rule, error) {
 	if req.Response != nil {
 		req.Header.Del("Referer")
 	}
-	rule, err := tools.Match(b.tool.Spec().Egress, req)
+	rule, err := tools.Match(b.spec.Egress, req)
 	if err != nil {
 		return tools.Rule{}, err
 	}
@@ -120,7 +120,7 @@ func (b *bound) allow(req *http.Request) (tools.Rule, error) {
 
 // refuse records a request outside of the contract.
 func (b *bound) refuse(req *http.Request) {
-	spec := b.tool.Spec()
+	spec := b.spec
 	err := b.Vault.Refuse(context.WithoutCancel(b.ctx), b.caller, audit.Entry{
 		Event: audit.Refuse, Tool: spec.Name, Provider: spec.Provider, Arguments: hexDigest(b.digest),
 		Rule: shape(spec.Egress, req), Reason: "outside of the tool's egress contract",

@@ -40,7 +40,7 @@ func TestGrantIsReleasedAndRecorded(t *testing.T) {
 	})
 	ok(t, err)
 	same(t, grant.Info, want)
-	if grant.Access != token.Access || !grant.Expiry.Equal(token.Expiry) {
+	if !grant.Access.Equal(token.Access) || !grant.Expiry.Equal(token.Expiry) {
 		t.Fatal("another token than the one that was filed")
 	}
 	owner := w.issuer.Caller("alice").Principal().Digest()
@@ -217,7 +217,7 @@ func TestPutKeepsTheRefreshTokenOfTheSameAccount(t *testing.T) {
 				return
 			}
 			ok(t, err)
-			if grant.Access == c.Token.Access {
+			if grant.Access.Equal(c.Token.Access) {
 				t.Fatal("not refreshed")
 			}
 		})

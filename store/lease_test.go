@@ -45,7 +45,7 @@ func TestOneRefreshForTwoProcesses(t *testing.T) {
 	both.Wait()
 	ok(t, errors.Join(errOne, errTwo))
 	same(t, one.Version, info.Version+1)
-	if one.Access != two.Access {
+	if !one.Access.Equal(two.Access) {
 		t.Fatal("two different tokens were released")
 	}
 	same(t, w.count(), 1)

@@ -255,7 +255,7 @@ func (k Keyring) keep(ctx context.Context, g held, t Token) (held, error) {
 // with the same refresh token, a moment too late, and took the provider's
 // refusal for the end.
 func (g held) refusedAfter(old held) bool {
-	return g.Broken != "" && g.token.Refresh == old.token.Refresh
+	return g.Broken != "" && g.token.Refresh.Equal(old.token.Refresh)
 }
 
 // orphan revokes a new token whose grant was disconnected meanwhile: nobody else

@@ -38,7 +38,7 @@ func TestRefreshWhenItIsDue(t *testing.T) {
 			ok(t, err)
 			same(t, w.provider.refreshed, test.refreshed)
 			same(t, after.Version, info.Version+int64(test.refreshed))
-			same(t, after.Access != before.Access, test.refreshed == 1)
+			same(t, !after.Access.Equal(before.Access), test.refreshed == 1)
 			same(t, after.Scopes, []string{"repo"})
 			same(t, after.ConnectedAt, info.ConnectedAt)
 			if test.refreshed == 1 {
@@ -81,7 +81,7 @@ func TestOneRefreshForAllWhoWait(t *testing.T) {
 	all.Wait()
 	for i := range callers {
 		ok(t, errs[i])
-		if grants[i].Access != grants[0].Access {
+		if !grants[i].Access.Equal(grants[0].Access) {
 			t.Fatal("two different tokens were released")
 		}
 	}
@@ -100,7 +100,7 @@ func TestPersistBeforeUse(t *testing.T) {
 	again := w.other()
 	kept, err := again.grant(again.keyring("alice"))
 	ok(t, err)
-	if kept.Access != grant.Access || kept.Version != info.Version+1 {
+	if !kept.Access.Equal(grant.Access) || kept.Version != info.Version+1 {
 		t.Fatal("what was released is not what is kept")
 	}
 	same(t, w.provider.refreshed, 1)

@@ -85,8 +85,9 @@ func logged(log *slog.Logger, observe func(route string, status int), next http.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, rec := time.Now(), &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(rec, r)
-		log.Info("request", "method", r.Method, "path", loggedPath(r.URL.Path),
-			"status", rec.status, "ms", time.Since(start).Milliseconds())
+		log.LogAttrs(r.Context(), slog.LevelInfo, "request", slog.String("method", r.Method),
+			slog.String("path", loggedPath(r.URL.Path)), slog.Int("status", rec.status),
+			slog.Int64("ms", time.Since(start).Milliseconds()))
 		if observe != nil {
 			observe(r.Pattern, rec.status)
 		}

@@ -407,7 +407,7 @@ func (w *world) goesOn(t *testing.T) error {
 		return err
 	}
 	grant, err := dave.Grant(t.Context(), store.Call{Need: github})
-	if err != nil || grant.Access != c.Token.Access {
+	if err != nil || !grant.Access.Equal(c.Token.Access) {
 		return fmt.Errorf("a new connection doesn't open: %w", err)
 	}
 	return w.sound(t.Context())
