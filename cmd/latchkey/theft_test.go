@@ -115,7 +115,8 @@ func (v *theft) stop() {
 
 func (v *theft) add(kind string, values ...string) {
 	for _, value := range values {
-		if len(value) >= 16 {
+		known := slices.ContainsFunc(v.secrets, func(s secret) bool { return s.kind == kind && s.value == value })
+		if len(value) >= 16 && !known {
 			v.secrets = append(v.secrets, newSecret(kind, value))
 		}
 	}
