@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -54,18 +55,59 @@ func forms(value string) [][]byte {
 	return out
 }
 
-// hits says which secrets text has, in any form.
-func hits(secrets []secret, text []byte) (found []string) {
-	for _, s := range secrets {
+// A finder looks for many secrets at once: a text is gone through once, and compared
+// only where a form may begin.
+type finder struct {
+	secrets []secret
+	pairs   [1 << 16]bool         // how forms begin
+	forms   map[uint64][]searched // by their first eight bytes
+}
+
+type searched struct {
+	secret int
+	text   []byte
+}
+
+// newFinder looks for secrets of at least eleven bytes, no form of which is shorter
+// than eight.
+func newFinder(secrets []secret) *finder {
+	f := &finder{secrets: secrets, forms: map[uint64][]searched{}}
+	for i, s := range secrets {
 		for _, form := range s.forms {
-			if bytes.Contains(text, form) {
-				found = append(found, fmt.Sprintf("%s (as %.60q)", s.kind, form))
-				break
+			start := binary.LittleEndian.Uint64(form)
+			f.pairs[uint16(start)] = true
+			f.forms[start] = append(f.forms[start], searched{i, form})
+		}
+	}
+	return f
+}
+
+// in is which secrets text has, and in what form.
+func (f *finder) in(text []byte) map[int][]byte {
+	found := map[int][]byte{}
+	for i := 0; i+8 <= len(text); i++ {
+		start := binary.LittleEndian.Uint64(text[i:])
+		if !f.pairs[uint16(start)] {
+			continue
+		}
+		for _, form := range f.forms[start] {
+			if bytes.HasPrefix(text[i:], form.text) {
+				found[form.secret] = form.text
 			}
 		}
 	}
 	return found
 }
+
+// hits says which secrets text has, in any form.
+func (f *finder) hits(text []byte) (found []string) {
+	for i, form := range f.in(text) {
+		found = append(found, fmt.Sprintf("%s (as %.60q)", f.secrets[i].kind, form))
+	}
+	return found
+}
+
+func hits(secrets []secret, text []byte) []string { return newFinder(secrets).hits(text) }
 
 // TestForms is the search itself: it finds what is planted, in every form, and in the
 // midst of other things.
@@ -140,20 +182,26 @@ var doors = map[string][]door{
 	"state":             {{regexp.MustCompile(`^/(authorize|connect/|signin|connections/)`), "location"}},
 	// A ticket is a link that people are to open.
 	"ticket": {{regexp.MustCompile(`^/(mcp|connect/.*|callback/.*|signin.*)$`), "body"}, {regexp.MustCompile(`^/(connect|signin|callback)`), "location"}},
+	// What a page's form confirms with.
+	"form key": {{regexp.MustCompile(`^/(callback/.*|forget)$`), "body"}},
+	// What people and their clients asked for.
+	"account":  {{regexp.MustCompile(`^/(connections|connect/.*|callback/.*|disconnect/.*|forget)$`), "body"}},
+	"content":  {{regexp.MustCompile(`^/mcp$`), "body"}},
+	"argument": {{regexp.MustCompile(`^/mcp$`), "body"}},
 	// It is worth nothing to anybody else.
 	"session id": {{regexp.MustCompile(`^/mcp$`), "header"}},
 }
 
 // leaked is what p's answers show of secrets but through their doors.
-func (p *tape) leaked(secrets []secret) (found []string) {
+func (p *tape) leaked(f *finder) (found []string) {
 	for _, x := range p.all {
 		for part, text := range map[string]string{
 			"location": x.location, "cookie": strings.Join(x.cookies, "\n"), "header": x.header, "body": x.body,
 		} {
-			for _, s := range secrets {
-				open := slices.ContainsFunc(doors[s.kind], func(d door) bool { return d.part == part && d.path.MatchString(x.path) })
-				if text != "" && !open && len(hits([]secret{s}, []byte(text))) > 0 {
-					found = append(found, fmt.Sprintf("%s %s: the %s holds a %s: %.300q", x.method, x.path, part, s.kind, text))
+			for i := range f.in([]byte(text)) {
+				kind := f.secrets[i].kind
+				if !slices.ContainsFunc(doors[kind], func(d door) bool { return d.part == part && d.path.MatchString(x.path) }) {
+					found = append(found, fmt.Sprintf("%s %s: the %s holds a %s: %.300q", x.method, x.path, part, kind, text))
 				}
 			}
 		}

@@ -15,18 +15,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/latchkey-mcp/latchkey/store/sqlite"
 	"github.com/latchkey-mcp/latchkey/store/storetest"
 )
 
 // TestProofTheft drives whole journeys, failures among them, through the program
 // itself, and then looks for every secret that took part, in every form, wherever a
 // thief or an operator may look: the data directory with the database and its WAL, a
-// backup, the log, the command line, and every answer that is not meant to hold it.
+// backup, the log, the command line, the metrics, what the commands on keys and the
+// audit record print, and every answer that is not meant to hold it.
 func TestProofTheft(t *testing.T) {
 	rounds := storetest.Size(1, 4, 40)
 	progress := storetest.Progress(t, rounds)
@@ -35,11 +38,12 @@ func TestProofTheft(t *testing.T) {
 		v.journey(i)
 		progress(1)
 	}
+	v.ask()
 	v.collect()
 	bytes := v.search("while it serves")
 	v.stop()
 	bytes += v.search("after it ended")
-	for _, leak := range v.tape.leaked(v.secrets) {
+	for _, leak := range v.tape.leaked(newFinder(v.secrets)) {
 		t.Error(leak)
 	}
 	kinds := map[string]int{}
@@ -56,7 +60,7 @@ func TestProofTheft(t *testing.T) {
 
 var theftKinds = []string{
 	"provider's secret", "issuer's secret", "client secret", "key", "our access token", "our refresh token", "our client secret", "our code",
-	"cookie", "state", "ticket", "session id",
+	"cookie", "state", "ticket", "session id", "form key", "account", "content", "argument",
 }
 
 // A theft is the program with the world around it, and what there is to steal.
@@ -65,27 +69,28 @@ type theft struct {
 	base     string
 	dir      string // the data
 	keys     string // the key file, which is elsewhere
+	metrics  string // their address
 	outside  *outside
 	upstream *upstream
 	tape     *tape
 	log      *bytes.Buffer // both outputs
 	process  *exec.Cmd
 	secrets  []secret
+	said     []saying
 	last     *person
 }
 
 func openTheft(t *testing.T) *theft {
 	addr := freeAddress(t)
 	v := &theft{
-		t: t, base: "http://" + addr, dir: t.TempDir(), keys: filepath.Join(t.TempDir(), "keys.json"),
+		t: t, base: "http://" + addr, dir: t.TempDir(), keys: filepath.Join(t.TempDir(), "keys.json"), metrics: freeAddress(t),
 		outside: newOutside(t), upstream: newUpstream(t), log: &bytes.Buffer{},
 	}
-	v.outside.life = 1 // so that each call renews it
 	v.tape = &tape{base: v.base}
 	file := filepath.Join(t.TempDir(), "secret")
 	check(t, os.WriteFile(file, []byte(v.outside.secret), 0o600))
 	v.process = exec.Command("latchkey", "serve", "--listen", addr, "--public-url", v.base, "--data", v.dir, "--keys-file", v.keys,
-		"--upstream-issuer", v.upstream.url, "--upstream-client-id", "latchkey",
+		"--metrics-listen", v.metrics, "--upstream-issuer", v.upstream.url, "--upstream-client-id", "latchkey",
 		"--github-client-id", v.outside.id, "--github-client-secret-file", file, "--github-oauth-url", v.outside.url, "--github-api-url", v.outside.url+"/api/v3",
 		"--google-client-id", v.outside.id, "--google-client-secret-file", file, "--google-oauth-url", v.outside.url, "--google-api-url", v.outside.url)
 	v.process.Env = append(os.Environ(), "LATCHKEY_UPSTREAM_CLIENT_SECRET="+v.upstream.secret)
@@ -110,7 +115,8 @@ func (v *theft) stop() {
 
 func (v *theft) add(kind string, values ...string) {
 	for _, value := range values {
-		if len(value) >= 16 {
+		known := slices.ContainsFunc(v.secrets, func(s secret) bool { return s.kind == kind && s.value == value })
+		if len(value) >= 16 && !known {
 			v.secrets = append(v.secrets, newSecret(kind, value))
 		}
 	}
@@ -128,6 +134,9 @@ func (v *theft) person(name string, d dialect) *person {
 func (v *theft) journey(i int) {
 	p := v.person(fmt.Sprintf("p%03d", i), []dialect{plain, modern, eliciting}[i%3])
 	p.client.clientID = v.client(p)
+	v.add("account", p.name+"@outside.example")
+	v.add("content", canary(p.name))
+	v.add("argument", argument)
 	check(v.t, p.signIn())
 	v.ofClient(p)
 	for _, tool := range []string{"github_search_issues", "calendar_list_events"} {
@@ -136,6 +145,11 @@ func (v *theft) journey(i int) {
 		v.callBadly(p, tool)
 	}
 	v.abuseOurs(p)
+	if v.last == nil {
+		v.scrape()
+		v.rotate()
+	}
+	v.accounts(p)
 	v.disconnectBadly(p)
 	check(v.t, p.client.renew())
 	v.ofClient(p)
@@ -176,9 +190,12 @@ func (v *theft) cookies(p *person) {
 	}
 }
 
+// argument is in every call that can have it.
+const argument = "argument-of-which-nothing-stays"
+
 func arguments(tool string) map[string]any {
 	if strings.HasPrefix(tool, "github") {
-		return map[string]any{"query": "x"}
+		return map[string]any{"query": argument}
 	}
 	return map[string]any{}
 }
@@ -268,17 +285,28 @@ func (v *theft) callBadly(p *person, tool string) {
 	if !strings.Contains(p.last.Body, canary(p.name)) {
 		v.t.Fatalf("a good call of %s: %s", tool, p.last.Body)
 	}
-	for _, at := range []string{"api", "token"} {
-		for _, how := range failures[:3] {
-			v.outside.fail(at, how)
-			check(v.t, p.call(tool, arguments(tool)))
-			v.outside.fail(at, nil)
-		}
+	for _, how := range failures[:3] {
+		v.outside.fail("api", how)
+		check(v.t, p.call(tool, arguments(tool)))
 	}
-	v.outside.fail("api", func(w http.ResponseWriter, r *http.Request) { echo(w, 401, sent(r)) })
-	check(v.t, p.call(tool, arguments(tool)))
+	// An unauthorized call has the token renewed, where there is a way to.
+	v.outside.fail("api", unauthorized)
+	for _, how := range []http.HandlerFunc{nil, dead, failures[0], failures[1], failures[2]} {
+		v.outside.fail("token", how)
+		check(v.t, p.call(tool, arguments(tool)))
+		v.outside.fail("token", nil)
+		v.outside.fail("api", nil)
+		v.reconnect(p, tool)
+		v.outside.fail("api", unauthorized)
+	}
 	v.outside.fail("api", nil)
-	v.reconnect(p, tool)
+}
+
+func unauthorized(w http.ResponseWriter, r *http.Request) { echo(w, 401, sent(r)) }
+
+// dead is a provider's word that a refresh token is revoked.
+func dead(w http.ResponseWriter, r *http.Request) {
+	answerJSON(w, 400, map[string]any{"error": "invalid_grant", "error_description": fmt.Sprint(sent(r))})
 }
 
 // reconnect connects what a failure broke.
@@ -393,9 +421,10 @@ func (v *theft) collect() {
 
 // search looks for secrets in all that there is at rest, and says how much it saw.
 func (v *theft) search(when string) (size int) {
+	f := newFinder(v.secrets)
 	look := func(name string, text []byte) {
 		size += len(text)
-		for _, hit := range hits(v.secrets, text) {
+		for _, hit := range f.hits(text) {
 			v.t.Errorf("%s, %s holds a %s", when, name, hit)
 		}
 	}
@@ -413,19 +442,24 @@ func (v *theft) search(when string) (size int) {
 		check(v.t, err)
 		look("the backup", text)
 		look("what backup says", out)
+		for _, s := range v.said {
+			look("what is said by "+s.by, s.text)
+		}
 	}
-	files := 0
+	var files []string
 	check(v.t, filepath.WalkDir(v.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		files++
+		files = append(files, d.Name())
 		text, err := os.ReadFile(path)
 		look(filepath.Base(path), text)
 		return err
 	}))
-	if v.process != nil && files < 3 {
-		v.t.Errorf("only %d files in the data directory: where is the WAL?", files)
+	for _, suffix := range []string{"", "-wal", "-shm", "-reserve"} {
+		if v.process != nil && !slices.Contains(files, sqlite.File+suffix) {
+			v.t.Errorf("there is no %s%s among %v", sqlite.File, suffix, files)
+		}
 	}
 	if v.process == nil {
 		look("the log", v.log.Bytes())
