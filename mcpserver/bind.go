@@ -25,7 +25,7 @@ type call struct {
 	keys      store.Keyring
 	tool      tools.Tool
 	spec      tools.Spec // the tool's; read only
-	title     string // what people call the provider's service
+	title     string     // what people call the provider's service
 	arguments json.RawMessage
 	digest    [sha256.Size]byte // of the arguments, white space aside
 	modern    modern
