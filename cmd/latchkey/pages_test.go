@@ -70,6 +70,19 @@ func TestPages(t *testing.T) {
 	browser.sees("Continue to Google")
 	browser.shots("step-up")
 
+	browser.open(d.URL + "/connections")
+	browser.press("Forget me…")
+	browser.sees("What goes, at once")
+	browser.shots("forget")
+	browser.press("Forget me")
+	browser.sees("Your connections, sign-ins and links here are gone")
+	browser.shots("forgotten")
+	browser.open(d.URL + "/connections")
+	browser.sees("Sign in to see your connections")
+
+	check(t, alice.signIn()) // the client's tokens went too
+	check(t, alice.call("calendar_list_events", map[string]any{}))
+
 	bob := newChromium(t)
 	bob.open(alice.last.Link)
 	bob.press("I am bob")
