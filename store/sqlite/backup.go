@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/latchkey-mcp/latchkey/store"
-	"github.com/pressly/goose/v3"
 )
 
 // existing opens a file that is there, and makes none. In a backup nothing may change.
@@ -157,12 +156,7 @@ func check(ctx context.Context, path string) error {
 
 // knownVersion is tooNew without a change to the file.
 func knownVersion(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files,
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	provider, err := migrator(db)
 	if err != nil {
 		return err
 	}

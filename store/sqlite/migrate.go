@@ -40,12 +40,7 @@ func passing(code int) bool {
 
 // migrateOnce has a provider of its own, since one that failed doesn't begin again.
 func migrateOnce(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files,
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	provider, err := migrator(db)
 	if err != nil {
 		return err
 	}
@@ -53,6 +48,15 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	return tooNew(ctx, provider)
+}
+
+func migrator(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 }
 
 // tooNew refuses a database that a later version of Latchkey has changed.
