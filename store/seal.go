@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -39,29 +38,60 @@ type held struct {
 	token Token
 }
 
-// secrets is what is encrypted of a grant. It exists because a Secret doesn't
-// marshal.
-type secrets struct {
-	Label         string    `json:"label"`
-	Access        string    `json:"access"`
-	Refresh       string    `json:"refresh,omitzero"`
-	Expiry        time.Time `json:"expiry,omitzero"`
-	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
-	Scopes        []string  `json:"scopes,omitempty"`
-	ConnectedAt   time.Time `json:"connected_at"`
-	Broken        string    `json:"broken,omitzero"`
+// secrets is what is encrypted of g: fields, of which the scopes come last. JSON would
+// cost each call as much as all of the decryption.
+func secrets(g held) []byte {
+	return fields(append([]string{
+		g.Account.Label, g.token.Access.Reveal(), g.token.Refresh.Reveal(), stamp(g.token.Expiry),
+		stamp(g.token.RefreshExpiry), stamp(g.ConnectedAt), g.Broken,
+	}, g.Scopes...)...)
+}
+
+// fillIn is g with what secrets wrote.
+func (g held) fillIn(plain []byte) (held, error) {
+	var access, refresh, expiry, refreshExpiry, connected string
+	for _, to := range []*string{&g.Account.Label, &access, &refresh, &expiry, &refreshExpiry, &connected, &g.Broken} {
+		field, rest, ok := cutField(plain)
+		if !ok {
+			return held{}, errSealed
+		}
+		*to, plain = string(field), rest
+	}
+	for len(plain) > 0 {
+		scope, rest, ok := cutField(plain)
+		if !ok {
+			return held{}, errSealed
+		}
+		g.Scopes, plain = append(g.Scopes, string(scope)), rest
+	}
+	g.token = Token{Access: NewSecret(access), Refresh: NewSecret(refresh), Scopes: g.Scopes}
+	err := errors.Join(stamped(expiry, &g.token.Expiry), stamped(refreshExpiry, &g.token.RefreshExpiry), stamped(connected, &g.ConnectedAt))
+	if err != nil {
+		return held{}, errSealed
+	}
+	return g, nil
+}
+
+// stamp is t in microseconds since 1970, "" where it is zero.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(t.UnixMicro(), 10)
+}
+
+// stamped reads a stamp into t.
+func stamped(text string, t *time.Time) error {
+	if text == "" {
+		return nil
+	}
+	micros, err := strconv.ParseInt(text, 10, 64)
+	*t = time.UnixMicro(micros).UTC()
+	return err
 }
 
 // sealed is g as a row of who's, under a data key of its own.
 func sealed(keys tink.AEAD, who identity.Principal, g held) (Row, error) {
-	plain, err := json.Marshal(secrets{
-		Label: g.Account.Label, Access: g.token.Access.Reveal(), Refresh: g.token.Refresh.Reveal(),
-		Expiry: g.token.Expiry, RefreshExpiry: g.token.RefreshExpiry, Scopes: g.Scopes,
-		ConnectedAt: g.ConnectedAt, Broken: g.Broken,
-	})
-	if err != nil {
-		return Row{}, err
-	}
 	dataKey := random.GetRandomBytes(32)
 	wrapped, err := keys.Encrypt(dataKey, keyData(who.Digest(), g.Provider, g.Account.ID, g.Version))
 	if err != nil {
@@ -71,7 +101,7 @@ func sealed(keys tink.AEAD, who identity.Principal, g held) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	ciphertext, err := cipher.Encrypt(plain, grantData(who, g.Provider, g.Account.ID, g.Version))
+	ciphertext, err := cipher.Encrypt(secrets(g), grantData(who, g.Provider, g.Account.ID, g.Version))
 	if err != nil {
 		return Row{}, err
 	}
@@ -99,24 +129,9 @@ func opened(keys tink.AEAD, who identity.Principal, row Row) (held, error) {
 	if err != nil {
 		return held{}, errSealed
 	}
-	var s secrets
-	if err := json.Unmarshal(plain, &s); err != nil {
-		return held{}, errSealed
-	}
-	return s.held(row), nil
-}
-
-func (s secrets) held(row Row) held {
-	return held{
-		Info: Info{
-			Provider: row.Provider, Account: Account{ID: row.Account, Label: s.Label}, Scopes: s.Scopes,
-			ConnectedAt: s.ConnectedAt, UpdatedAt: row.Updated, Version: row.Version, Broken: s.Broken,
-		},
-		token: Token{
-			Access: NewSecret(s.Access), Refresh: NewSecret(s.Refresh), Expiry: s.Expiry,
-			RefreshExpiry: s.RefreshExpiry, Scopes: s.Scopes,
-		},
-	}
+	return held{Info: Info{
+		Provider: row.Provider, Account: Account{ID: row.Account}, UpdatedAt: row.Updated, Version: row.Version,
+	}}.fillIn(plain)
 }
 
 // rewrapped is row.Sealed with its data key wrapped by the primary of keys; all else

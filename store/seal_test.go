@@ -215,3 +215,20 @@ func TestTheft(t *testing.T) {
 		t.Fatal("the search itself doesn't work: the account id is not found, which is in clear")
 	}
 }
+
+// What is sealed comes back as it was, down to microseconds.
+func TestSealedWhole(t *testing.T) {
+	w := newWorld(t)
+	k := w.keyring("alice")
+	token := w.provider.issue("repo", "read:org", "")
+	token.Expiry = time.Date(2299, 1, 2, 3, 4, 5, 678_000, time.UTC)
+	token.RefreshExpiry = time.Time{}
+	put, err := k.Put(t.Context(), w.connection("alice", token))
+	ok(t, err)
+	grant, err := k.Grant(t.Context(), store.Call{Need: github})
+	ok(t, err)
+	same(t, grant.Info.Scopes, []string{"repo", "read:org", ""})
+	same(t, grant.Info, put)
+	same(t, grant.Expiry, token.Expiry)
+	same(t, grant.Access.Equal(token.Access), true)
+}
