@@ -83,7 +83,7 @@ func TestReady(t *testing.T) {
 		"the end, no refresh": {need: github, reason: "expired", change: func(w *world, c *store.Connection) { c.Token.Refresh = store.Secret{}; c.Token.Expiry = w.clock.Now() }},
 		"near the end, none": {need: github, change: func(w *world, c *store.Connection) {
 			c.Token.Refresh = store.Secret{}
-			c.Token.Expiry = w.clock.Now().Add(1)
+			c.Token.Expiry = w.clock.Now().Add(time.Microsecond)
 		}},
 		"the end, a refresh": {need: github, change: func(w *world, c *store.Connection) { c.Token.Expiry = w.clock.Now() }},
 		"without an expiry":  {need: github, change: func(w *world, c *store.Connection) { c.Token.Expiry = time.Time{} }},
