@@ -88,16 +88,30 @@ func KeyUse(ctx context.Context, b Backend, keys *Keys) (map[uint32]int64, error
 // CountGrants is how many grants there are at each provider.
 func CountGrants(ctx context.Context, b Backend) (map[string]int64, error) {
 	count := map[string]int64{}
-	var after Row
+	err := paged(ctx, b.Sealed().Grants, func(row Row) error {
+		count[row.Provider]++
+		return nil
+	})
+	return count, err
+}
+
+// paged calls visit for everything that read gives, a page at a time, until ctx ends.
+func paged[T any](ctx context.Context, read func(ctx context.Context, after T, limit int) ([]T, error), visit func(T) error) error {
+	var after T
 	for {
-		rows, err := b.Sealed().Grants(ctx, after, rewrapPage)
-		if err != nil || len(rows) == 0 {
-			return count, err
+		page, err := read(ctx, after, rewrapPage)
+		if err != nil || len(page) == 0 {
+			return err
 		}
-		for _, row := range rows {
-			count[row.Provider]++
+		for _, one := range page {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := visit(one); err != nil {
+				return err
+			}
 		}
-		after = rows[len(rows)-1]
+		after = page[len(page)-1]
 	}
 }
 
@@ -115,58 +129,32 @@ func each(ctx context.Context, b Backend, keys *Keys, aead tink.AEAD, visit func
 }
 
 func eachGrant(ctx context.Context, s Sealed, aead tink.AEAD, visit func(uint32, func() error) error) error {
-	var after Row
-	for {
-		rows, err := s.Grants(ctx, after, rewrapPage)
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		for _, row := range rows {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			_, wrapped, _, _ := envelope(row.Sealed)
-			if err := visit(sealedBy(wrapped), func() error {
-				sealed, err := rewrapped(aead, row)
-				if err != nil {
-					return err
-				}
-				return s.ResealGrant(ctx, row, sealed)
-			}); err != nil {
+	return paged(ctx, s.Grants, func(row Row) error {
+		_, wrapped, _, _ := envelope(row.Sealed)
+		return visit(sealedBy(wrapped), func() error {
+			sealed, err := rewrapped(aead, row)
+			if err != nil {
 				return err
 			}
-		}
-		after = rows[len(rows)-1]
-	}
+			return s.ResealGrant(ctx, row, sealed)
+		})
+	})
 }
 
 func eachRecord(ctx context.Context, s Sealed, aead tink.AEAD, visit func(uint32, func() error) error) error {
-	var after Record
-	for {
-		records, err := s.Records(ctx, after, rewrapPage)
-		if err != nil || len(records) == 0 {
-			return err
-		}
-		for _, r := range records {
-			if ctx.Err() != nil {
-				return ctx.Err()
+	return paged(ctx, s.Records, func(r Record) error {
+		return visit(sealedBy(r.Data), func() error {
+			plain, err := aead.Decrypt(r.Data, recordData(r))
+			if err != nil {
+				return unopened(err)
 			}
-			if err := visit(sealedBy(r.Data), func() error {
-				plain, err := aead.Decrypt(r.Data, recordData(r))
-				if err != nil {
-					return unopened(err)
-				}
-				data, err := aead.Encrypt(plain, recordData(r))
-				if err != nil {
-					return err
-				}
-				return s.ResealRecord(ctx, r, data)
-			}); err != nil {
+			data, err := aead.Encrypt(plain, recordData(r))
+			if err != nil {
 				return err
 			}
-		}
-		after = records[len(records)-1]
-	}
+			return s.ResealRecord(ctx, r, data)
+		})
+	})
 }
 
 func theKeyCheck(ctx context.Context, b Backend, keys *Keys, visit func(uint32, func() error) error) error {

@@ -42,6 +42,17 @@ Back the file up, and give it to processes that have copies of it (LATCHKEY_KEYS
 	return nil
 }
 
+// keyUse is the vault's keys, and how much each of them seals.
+func (f vaultFlags) keyUse(ctx context.Context) (*store.Keys, map[uint32]int64, error) {
+	db, keys, err := f.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer db.Close()
+	use, err := store.KeyUse(ctx, db, keys)
+	return keys, use, err
+}
+
 // changeable is the key file. Keys in the environment aren't ours to change.
 func (f vaultFlags) changeable() (store.KeyFile, error) {
 	_, file, err := f.check()
@@ -112,12 +123,7 @@ func (c *keysRetire) run(ctx context.Context, p program) error {
 	if err != nil {
 		return err
 	}
-	db, keys, err := c.Vault.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	use, err := store.KeyUse(ctx, db, keys)
+	_, use, err := c.Vault.keyUse(ctx)
 	if err != nil {
 		return err
 	}
@@ -194,12 +200,7 @@ type keysList struct {
 }
 
 func (c *keysList) run(ctx context.Context, p program) error {
-	db, keys, err := c.Vault.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	use, err := store.KeyUse(ctx, db, keys)
+	keys, use, err := c.Vault.keyUse(ctx)
 	if err != nil {
 		return err
 	}
