@@ -41,7 +41,7 @@ func TestToolsList(t *testing.T) {
 		t.Error(diff)
 	}
 	want := map[string]any{
-		"title": "Test acme_read", "readOnlyHint": true, "destructiveHint": false, "idempotentHint": true, "openWorldHint": true,
+		"readOnlyHint": true, "destructiveHint": false, "idempotentHint": true, "openWorldHint": true,
 	}
 	if diff := cmp.Diff(want, got.Tools[1].Annotations); diff != "" {
 		t.Error(diff)

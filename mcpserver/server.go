@@ -213,7 +213,7 @@ func declare(tool tools.Tool) mcp.Tool {
 		Name: spec.Name, Title: spec.Title, Description: spec.Description,
 		RawInputSchema: anyObject,
 		Annotations: mcp.ToolAnnotation{
-			Title: spec.Title, ReadOnlyHint: new(spec.ReadOnly), DestructiveHint: new(spec.Destructive),
+			ReadOnlyHint: new(spec.ReadOnly), DestructiveHint: new(spec.Destructive),
 			IdempotentHint: new(spec.Idempotent), OpenWorldHint: new(true),
 		},
 	}

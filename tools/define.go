@@ -30,10 +30,14 @@ func Define[In, Out any](s Spec, h Handler[In, Out]) Tool {
 	if err != nil {
 		panic(fmt.Sprintf("tools: %s: output: %v", s.Name, err))
 	}
+	results, err := output.brief()
+	if err != nil {
+		panic(fmt.Sprintf("tools: %s: output: %v", s.Name, err))
+	}
 	if faults := append(LintSchema(s.Name, input.text), lintShape(output.text, false)...); len(faults) > 0 {
 		panic(fmt.Sprintf("tools: %s: %s", s.Name, strings.Join(faults, "; ")))
 	}
-	return Tool{spec: s.clone(), input: input.text, output: output.text, call: caller(input, output, h)}
+	return Tool{spec: s.clone(), input: input.text, output: results, call: caller(input, output, h)}
 }
 
 // caller puts the checks of arguments and result around h.

@@ -41,6 +41,25 @@ func newSchema[T any]() (schema, error) {
 	return schema{text, root, resolved, isPlain(root, t)}, err
 }
 
+// brief is the schema's text without the lists of what is always there: a model
+// reads what came, and pays for the schema in every conversation.
+func (s schema) brief() (json.RawMessage, error) {
+	root := s.root.CloneSchemas()
+	optional(root)
+	return json.Marshal(root)
+}
+
+func optional(s *jsonschema.Schema) {
+	if s == nil {
+		return
+	}
+	s.Required = nil
+	optional(s.Items)
+	for _, property := range s.Properties {
+		optional(property)
+	}
+}
+
 // isPlain reports whether s asks no more of a value than its type t does: there are
 // no limits, and no type of the tree encodes itself. Only a nil then doesn't fit.
 func isPlain(s *jsonschema.Schema, t reflect.Type) bool {

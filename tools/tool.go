@@ -30,6 +30,9 @@ type Spec struct {
 	// ReadOnly, Destructive and Idempotent are MCP's tool annotations. A tool
 	// that isn't ReadOnly needs the OAuth scope tools:write.
 	ReadOnly, Destructive, Idempotent bool
+	// KeyedByProvider says that the provider itself makes one thing of a repeated
+	// idempotency_key, an argument that the tool then has.
+	KeyedByProvider bool
 	// Egress is the contract: all that the tool may send.
 	Egress []Rule
 }
@@ -67,7 +70,8 @@ func (t Tool) Spec() Spec { return t.spec.clone() }
 // every level.
 func (t Tool) InputSchema() json.RawMessage { return t.input }
 
-// OutputSchema is the JSON Schema (2020-12) of the structured result.
+// OutputSchema is the JSON Schema (2020-12) of the structured result, which doesn't
+// say what is always there.
 func (t Tool) OutputSchema() json.RawMessage { return t.output }
 
 // Call checks arguments against the schema, runs the handler and returns the
@@ -96,6 +100,12 @@ type Facts struct {
 	// which says that there is none, is for the handler to return.
 	Connection func() (Connection, error)
 	Now        func() time.Time
+	// Seal and Open are behind WriteCursor and ReadCursor; nil outside of a call.
+	Seal func(plain []byte) (string, error)
+	Open func(sealed string) ([]byte, error)
+	// Progress tells a client that asked for it how far a long call is: done of
+	// total, or 0 where nobody knows.
+	Progress func(done, total float64, message string)
 }
 
 // A Connection is an account at the provider, and what its person allowed.
@@ -120,6 +130,9 @@ func Info(ctx context.Context) Facts {
 	}
 	if f.Connection == nil {
 		f.Connection = func() (Connection, error) { return Connection{}, errors.New("tools: no connection outside of a call") }
+	}
+	if f.Progress == nil {
+		f.Progress = func(float64, float64, string) {}
 	}
 	return f
 }
