@@ -19,8 +19,12 @@ type recordKeys struct{ *liveKeys }
 
 func (k recordKeys) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
 	state := k.now.Load()
-	if !state.known[sealedBy(ciphertext)] {
+	by := sealedBy(ciphertext)
+	if _, has := state.known[by]; !has {
 		state = k.follow()
+		if _, has = state.known[by]; !has && k.behind(state) {
+			return nil, fmt.Errorf("%w: %w", audit.ErrNotYet, errBehind)
+		}
 	}
 	return state.retired.Decrypt(ciphertext, associatedData)
 }

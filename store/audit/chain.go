@@ -3,6 +3,7 @@ package audit
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"strconv"
 	"time"
 
@@ -44,11 +45,9 @@ func extend(seal tink.AEAD, from Head, last Row, entries []Entry) (to Head, rows
 	return to, rows, err
 }
 
-// genuine reports whether mark was made with the keys over data.
-func genuine(seal tink.AEAD, mark, data []byte) bool {
-	_, err := seal.Decrypt(mark, data)
-	return err == nil
-}
+// ErrNotYet is for a seal's Decrypt that can't tell at the moment: it knows that there
+// are newer keys, and can't have them.
+var ErrNotYet = errors.New("the keys that it was made with can't be had yet")
 
 // Micros is t as it is kept and hashed: microseconds since 1970, 0 for the zero
 // time.

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -56,6 +57,7 @@ type verifier struct {
 	pruned   map[string]bool // chains
 	from     time.Time       // nothing later was pruned
 	findings []Finding
+	notYet   error // why a checkpoint could not be checked, if so
 	rows     int
 	marks    int
 }
@@ -111,6 +113,9 @@ func (v *verifier) report(ctx context.Context, heads []Head, all bool) (Report, 
 	}
 	for i, f := range v.findings {
 		v.findings[i].Resealed = v.resealed[f] || !all && v.chainResealed(f)
+	}
+	if len(v.findings) == 0 && v.notYet != nil {
+		return Report{}, fmt.Errorf("audit: not all of the record can be checked: %w", v.notYet)
 	}
 	return Report{len(v.heads), v.marks, v.rows, v.findings, last, len(v.pruned), v.from}, nil
 }
@@ -231,6 +236,17 @@ func (v *verifier) excuse(ctx context.Context, last Head) error {
 	return err
 }
 
+// genuine is whether mark was made with the keys over data. Where they can't tell, it
+// is taken for good, and the whole look comes to an error.
+func (v *verifier) genuine(mark, data []byte) bool {
+	_, err := v.seal.Decrypt(mark, data)
+	if errors.Is(err, ErrNotYet) {
+		v.notYet = err
+		return true
+	}
+	return err == nil
+}
+
 func (v *verifier) find(chain string, seq int64, why string) {
 	v.findings = append(v.findings, Finding{At: refTo(chain, seq), Why: why})
 }
@@ -291,7 +307,7 @@ func (v *verifier) wrong(last, r Row) string {
 		return "it is missing"
 	case !bytes.Equal(r.Hash, r.digest(last)):
 		return "it was changed, or what comes before it"
-	case len(r.Mark) > 0 && !genuine(v.seal, r.Mark, r.markData()):
+	case len(r.Mark) > 0 && !v.genuine(r.Mark, r.markData()):
 		return "its checkpoint was not made with this vault's keys"
 	}
 	return ""
@@ -319,7 +335,7 @@ func (v *verifier) checkEnd(ctx context.Context, head Head, last Row, unmarked b
 		v.find(head.Chain, head.Seq+1, "it comes after the end of its chain")
 	case unmarked:
 		v.find(head.Chain, last.Seq, "it ends its chain without a checkpoint")
-	case !genuine(v.seal, head.Mark, last.headData()):
+	case !v.genuine(head.Mark, last.headData()):
 		v.find(head.Chain, max(last.Seq, 1), "the end of its chain was not made with this vault's keys, or not for this entry")
 	}
 	return nil
