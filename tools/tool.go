@@ -66,6 +66,14 @@ type Tool struct {
 // Spec is the tool's declaration, as a copy.
 func (t Tool) Spec() Spec { return t.spec.clone() }
 
+// Needing is the tool with other provider scopes, for a kind of OAuth client that
+// has others.
+func (t Tool) Needing(scopes ...string) Tool {
+	t.spec = t.spec.clone()
+	t.spec.Scopes = scopes
+	return t
+}
+
 // InputSchema is the JSON Schema (2020-12) of the arguments, an object closed at
 // every level.
 func (t Tool) InputSchema() json.RawMessage { return t.input }

@@ -16,6 +16,7 @@ var version = "0.1.0-dev"
 type commandLine struct {
 	Demo    demoCommand    `cmd:"" help:"Try Latchkey: made-up people and accounts, on this computer only."`
 	Serve   serveCommand   `cmd:"" help:"Serve people and their real accounts."`
+	Tools   toolsCommand   `cmd:"" help:"Print every tool: what it does, needs and may send."`
 	Audit   auditCommand   `cmd:"" help:"Check or read the record of what was released."`
 	Keys    keysCommand    `cmd:"" help:"Change the vault's keys while it serves."`
 	Backup  backupCommand  `cmd:"" help:"Write the vault, which may be in use, to a file. The keys are not in it."`

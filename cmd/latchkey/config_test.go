@@ -94,7 +94,7 @@ func environment(t *testing.T, base map[string]string, changes ...string) {
 }
 
 func TestServeSettings(t *testing.T) {
-	environment(t, good, "LATCHKEY_GITHUB_APP=true", "LATCHKEY_ALLOWED_ORIGIN=https://a.example,https://b.example",
+	environment(t, good, "LATCHKEY_GITHUB_APP_KIND=github-app", "LATCHKEY_ALLOWED_ORIGIN=https://a.example,https://b.example",
 		"LATCHKEY_GITHUB_API_URL=https://ghe.example/api/v3")
 	got, err := serveSettings(t, "--public-url", "https://Flag.example:443/", "--github-oauth-url", "http://127.0.0.1:4000", "--github-revoke", "grant")
 	check(t, err)
@@ -108,6 +108,10 @@ func TestServeSettings(t *testing.T) {
 		AllowedOrigins: []string{"https://a.example", "https://b.example"},
 		AuditRetention: 400 * 24 * time.Hour,
 	}
+	if len(got.Modules) != len(allModules()) {
+		t.Errorf("%d modules", len(got.Modules))
+	}
+	got.Modules = nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -153,8 +157,11 @@ func TestMistakes(t *testing.T) {
 		{"no issuer client", []string{"LATCHKEY_ISSUER_CLIENT_ID="}, "--issuer-client-id (LATCHKEY_ISSUER_CLIENT_ID): is missing"},
 		{"no provider", []string{"LATCHKEY_GITHUB_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_SECRET="}, "configure at least one provider"},
 		{"half a provider", []string{"LATCHKEY_GITHUB_CLIENT_SECRET="}, "--github-client-secret (LATCHKEY_GITHUB_CLIENT_SECRET): is missing"},
-		{"an app of no client", []string{"LATCHKEY_GITHUB_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_SECRET=", "LATCHKEY_GITHUB_APP=1", "LATCHKEY_GOOGLE_CLIENT_ID=g", "LATCHKEY_GOOGLE_CLIENT_SECRET=g"}, "--github-app (LATCHKEY_GITHUB_APP): is given without --github-client-id"},
-		{"not a boolean", []string{"LATCHKEY_GITHUB_APP=maybe"}, "--github-app (LATCHKEY_GITHUB_APP): must be true or false"},
+		{"an app of no client", []string{"LATCHKEY_GITHUB_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_SECRET=", "LATCHKEY_GITHUB_APP_KIND=github-app", "LATCHKEY_GOOGLE_CLIENT_ID=g", "LATCHKEY_GOOGLE_CLIENT_SECRET=g"}, "--github-app-kind (LATCHKEY_GITHUB_APP_KIND): is given without --github-client-id"},
+		{"an app of no kind", []string{"LATCHKEY_GITHUB_APP_KIND=app"}, "--github-app-kind (LATCHKEY_GITHUB_APP_KIND): must be oauth-app, oauth-app-public or github-app, not \"app\""},
+		{"not a boolean", []string{"LATCHKEY_READ_ONLY=maybe"}, "--read-only (LATCHKEY_READ_ONLY): must be true or false"},
+		{"no such tool to deny", []string{"LATCHKEY_DENY_TOOL=github_write_isue"}, "--deny-tool (LATCHKEY_DENY_TOOL): there is no tool or module \"github_write_isue\""},
+		{"no tool left", []string{"LATCHKEY_DENY_TOOL=github,calendar"}, "--allow-tool (LATCHKEY_ALLOW_TOOL): no tool is left"},
 		{"what to revoke", []string{"LATCHKEY_GITHUB_REVOKE=all"}, "--github-revoke (LATCHKEY_GITHUB_REVOKE): must be token or grant"},
 		{"revoking for no client", []string{"LATCHKEY_GITHUB_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_SECRET=", "LATCHKEY_GITHUB_REVOKE=grant", "LATCHKEY_GOOGLE_CLIENT_ID=g", "LATCHKEY_GOOGLE_CLIENT_SECRET=g"}, "--github-revoke (LATCHKEY_GITHUB_REVOKE): is given without --github-client-id"},
 		{"metrics for everybody", []string{"LATCHKEY_METRICS_LISTEN=0.0.0.0:9420"}, "--metrics-listen (LATCHKEY_METRICS_LISTEN): \"0.0.0.0:9420\" is not a loopback address"},
@@ -185,9 +192,9 @@ func TestMistakes(t *testing.T) {
 
 func TestAllMistakesAtOnce(t *testing.T) {
 	environment(t, good, "LATCHKEY_PUBLIC_URL=ftp://x", "LATCHKEY_ISSUER_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_ID=",
-		"LATCHKEY_GITHUB_APP=perhaps", "LATCHKEY_GOOGLE_CLIENT_ID=g", "LATCHKEY_LISTEN=nowhere")
+		"LATCHKEY_GITHUB_APP_KIND=perhaps", "LATCHKEY_GOOGLE_CLIENT_ID=g", "LATCHKEY_LISTEN=nowhere")
 	_, err, code := latchkey("serve")
-	for _, flag := range []string{"public-url", "listen", "issuer-client-id", "github-client-id", "github-app", "google-client-secret"} {
+	for _, flag := range []string{"public-url", "listen", "issuer-client-id", "github-client-id", "github-app-kind", "google-client-secret"} {
 		if !strings.Contains(err, setting(flag)) {
 			t.Errorf("no word of %s", flag)
 		}
@@ -238,7 +245,7 @@ public-url: https://file.example
 data: /file
 github-client-id: 12345
 github-client-secret: 67890
-github-app: true
+github-app-kind: github-app
 allowed-origin:
   - https://a.example
   - https://b.example
@@ -252,6 +259,7 @@ allowed-origin:
 			AllowedOrigins: []string{"https://a.example", "https://b.example"},
 			AuditRetention: 400 * 24 * time.Hour,
 		}
+		got.Modules = nil // TestServeSettings looks at them
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,27 +14,37 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/tools")
 
-// golden is what a client, a person and the audit record see of a tool.
-type golden struct {
-	Name        string          `json:"name"`
-	Title       string          `json:"title"`
-	Description string          `json:"description"`
-	Can         string          `json:"can"`
-	Provider    string          `json:"provider"`
-	ReadOnly    bool            `json:"read_only"`
-	Destructive bool            `json:"destructive"`
-	Idempotent  bool            `json:"idempotent"`
-	Scopes      []string        `json:"scopes"`
-	Egress      []string        `json:"egress"`
-	Input       json.RawMessage `json:"input"`
-	Output      json.RawMessage `json:"output"`
+// TestListBudget holds what every conversation pays for the tools: tools/list of all
+// of them, in tokens of four bytes.
+func TestListBudget(t *testing.T) {
+	const most = 9000
+	size := 0
+	for _, module := range allModules() {
+		for _, tool := range module.Tools {
+			size += listedSize(t, tool)
+		}
+	}
+	if size/4 > most {
+		t.Errorf("tools/list takes %d tokens, and may take %d", size/4, most)
+	}
+	t.Logf("tools/list takes %d tokens of %d", size/4, most)
 }
 
-func contractLines(contract []tools.Rule) (list []string) {
-	for _, r := range contract {
-		list = append(list, fmt.Sprintf("%s https://%s%s query %q", r.Method, r.Host, r.Path, r.Query))
+// listedSize is how many bytes of tools/list the tool takes.
+func listedSize(t *testing.T, tool tools.Tool) int {
+	t.Helper()
+	s := tool.Spec()
+	text, err := json.Marshal(map[string]any{
+		"name": s.Name, "title": s.Title, "description": s.Description,
+		"inputSchema": tool.InputSchema(), "outputSchema": tool.OutputSchema(),
+		"annotations": map[string]bool{
+			"readOnlyHint": s.ReadOnly, "destructiveHint": s.Destructive, "idempotentHint": s.Idempotent, "openWorldHint": true,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return list
+	return len(text) + 1
 }
 
 // TestGolden holds every registered tool to its golden file in testdata/tools, so
@@ -45,25 +55,20 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, tool := range module.Tools {
-			compareTool(t, tool)
+			compareTool(t, module, tool)
 		}
 	}
 }
 
-func compareTool(t *testing.T, tool tools.Tool) {
+func compareTool(t *testing.T, module tools.Module, tool tools.Tool) {
 	t.Helper()
 	s := tool.Spec()
 	if len(s.Description) > 300 {
 		t.Errorf("%s: the description has %d bytes, which every conversation pays", s.Name, len(s.Description))
 	}
-	got, err := json.MarshalIndent(golden{
-		s.Name, s.Title, s.Description, s.Can, s.Provider, s.ReadOnly, s.Destructive, s.Idempotent,
-		s.Scopes, contractLines(s.Egress), tool.InputSchema(), tool.OutputSchema(),
-	}, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	compare(t, filepath.Join("..", "..", "testdata", "tools", s.Name+".json"), append(got, '\n'))
+	var got bytes.Buffer
+	check(t, printJSON(&got, viewOf(module, tool)))
+	compare(t, filepath.Join("..", "..", "testdata", "tools", s.Name+".json"), got.Bytes())
 }
 
 func compare(t *testing.T, file string, got []byte) {

@@ -24,7 +24,7 @@ func (c *serveCommand) run(ctx context.Context, p program) error {
 	if err != nil {
 		return err
 	}
-	cfg.Modules, cfg.Now = allModules(), time.Now
+	cfg.Now = time.Now
 	cfg.Log = slog.New(slog.NewTextHandler(p.stderr, nil))
 	l, err := listen(ctx, string(c.Listen))
 	if err != nil {

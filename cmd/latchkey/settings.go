@@ -29,9 +29,11 @@ type serveCommand struct {
 	UpstreamClient clientFlags `embed:"" prefix:"upstream-client-" envprefix:"LATCHKEY_UPSTREAM_CLIENT_" group:"people"`
 
 	GitHub       providerFlags `embed:"" prefix:"github-" envprefix:"LATCHKEY_GITHUB_" group:"github"`
-	GitHubApp    toggle        `name:"github-app" env:"LATCHKEY_GITHUB_APP" group:"github" help:"The client is a GitHub App, not an OAuth App."`
+	GitHubApp    text          `name:"github-app-kind" placeholder:"KIND" default:"oauth-app" env:"LATCHKEY_GITHUB_APP_KIND" group:"github" help:"What the client is: an oauth-app, whose tools ask for the scope repo; an oauth-app-public, whose tools see and change public repositories only; or a github-app, which has permissions and installations."`
 	GitHubRevoke text          `name:"github-revoke" placeholder:"WHAT" default:"token" env:"LATCHKEY_GITHUB_REVOKE" group:"github" help:"What a disconnect ends at GitHub: token, the one that is disconnected, or grant, every token that the account ever gave the client, also those of other people and installations that use it."`
 	Google       providerFlags `embed:"" prefix:"google-" envprefix:"LATCHKEY_GOOGLE_" group:"google"`
+
+	Tools toolFlags `embed:""`
 
 	MetricsListen      text   `placeholder:"ADDRESS" env:"LATCHKEY_METRICS_LISTEN" help:"Serve Prometheus metrics there, at /metrics and without a sign-in: a loopback address, like 127.0.0.1:9420."`
 	SkipMetricsAddress toggle `name:"skip-metrics-loopback-check" env:"LATCHKEY_SKIP_METRICS_LOOPBACK_CHECK" help:"Let --metrics-listen be any address, for a network that only your monitoring reaches."`
@@ -71,6 +73,7 @@ func (c *serveCommand) settings() (config, error) {
 		AcceptJWTType: c.SkipTypeCheck.on("skip-access-token-type-check", &m),
 
 		AuditRetention: c.auditRetention(&m),
+		Modules:        c.Tools.choose(appKind(c.GitHubApp).modules(allModules()), &m),
 	}
 	if _, _, err := splitAddress(string(c.Listen)); err != nil {
 		m.add("listen", "%q is not host:port", c.Listen)
@@ -183,9 +186,13 @@ func (f clientFlags) read(prefix string, m *mistakes) (id, secret string) {
 func (c *serveCommand) providers(cfg *config, m *mistakes) {
 	cfg.GitHub = c.GitHub.settings("github-", m)
 	cfg.Google = c.Google.settings("google-", m)
-	if app := c.GitHubApp.on("github-app", m); app && cfg.GitHub == nil {
-		m.add("github-app", "is given without %s", setting("github-client-id"))
-	} else if app {
+	kind := appKind(c.GitHubApp)
+	switch {
+	case !kind.known():
+		m.add("github-app-kind", "must be oauth-app, oauth-app-public or github-app, not %q", c.GitHubApp)
+	case kind != oauthApp && cfg.GitHub == nil:
+		m.add("github-app-kind", "is given without %s", setting("github-client-id"))
+	case kind == gitHubApp:
 		cfg.GitHub.App = true
 	}
 	switch {
