@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,13 +34,28 @@ type pending struct {
 }
 
 // ConnectLink makes a single-use link, PublicURL + "/connect/<ticket>", at which c
-// can connect what need says, within ten minutes.
+// can connect what need says, within ten minutes. It asks for what all of the
+// provider's reading tools need too, so that a person is asked once for reading, and
+// once more for writing.
 func (f *Flow) ConnectLink(ctx context.Context, c identity.Caller, need store.Need) (string, error) {
-	path, err := f.connectPath(ctx, c, ticket{Client: c.ClientID(), Provider: need.Provider, Scopes: need.Scopes})
+	path, err := f.connectPath(ctx, c, ticket{Client: c.ClientID(), Provider: need.Provider, Scopes: f.withReading(need)})
 	if err != nil {
 		return "", err
 	}
 	return f.PublicURL + path, nil
+}
+
+// withReading are need's scopes, and those of the provider's tools that only read.
+func (f *Flow) withReading(need store.Need) []string {
+	all := slices.Clone(need.Scopes)
+	for _, s := range f.specs(need.Provider) {
+		for _, scope := range s.Scopes {
+			if s.ReadOnly && !slices.Contains(all, scope) {
+				all = append(all, scope)
+			}
+		}
+	}
+	return all
 }
 
 func (f *Flow) connectPath(ctx context.Context, c identity.Caller, t ticket) (string, error) {

@@ -163,6 +163,40 @@ func TestAStepUpKeepsWhatWasGranted(t *testing.T) {
 	}
 }
 
+// Who connects for one tool is asked for what all tools need that only read, and for
+// no writing that the tool doesn't need.
+func TestReadingIsAskedForOnce(t *testing.T) {
+	w := newWorld(t)
+	alice := w.as("alice")
+	alice.connect(w.link("alice", "github", "repo")).wants(t, http.StatusOK)
+	alice.connect(w.link("alice", "github", "gist")).wants(t, http.StatusOK)
+	alice.connect(w.link("alice", "google", readEvents)).wants(t, http.StatusOK)
+	want := [][]string{{"repo", "read:user"}, {"repo", "read:user", "gist"}}
+	if diff := cmp.Diff(want, w.github.asked); diff != "" {
+		t.Error(diff)
+	}
+	if got := w.google.asked[0]; slices.Contains(got, writeEvents) {
+		t.Errorf("a reading tool asks for %q", got)
+	}
+}
+
+// An OAuth App of GitHub's sees what is public without any scope, and the page says so.
+func TestAskingForNoScope(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		for i, m := range c.Modules {
+			for j, tool := range m.Tools {
+				c.Modules[i].Tools[j] = tool.Needing()
+			}
+		}
+	})
+	alice, link := w.as("alice"), w.link("alice", "github")
+	alice.get(link).wants(t, http.StatusOK, "Nothing but what is public", "Read your profile aloud")
+	alice.connect(link).wants(t, http.StatusOK, "GitHub is connected")
+	if got := w.github.requests[0].Get("scope"); got != "" {
+		t.Errorf("asked for %q", got)
+	}
+}
+
 // The first scopes that are asked for are those of tools that only read.
 func TestTheConnectButtonAsksForAllToolsOfTheProvider(t *testing.T) {
 	w := newWorld(t)
