@@ -64,6 +64,9 @@ type Provider struct {
 	revoke  func(ctx context.Context, p *Providers, own Provider, t store.Token) error
 }
 
+// Name is what tools and URLs call the provider: "github".
+func (p Provider) Name() string { return p.name }
+
 // endpoints are the URLs of one OAuth server.
 type endpoints struct {
 	authorize, token, revoke, userinfo string

@@ -125,7 +125,7 @@ func (s *standIn) token(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, s.fail)
 		return
 	}
-	if r.PostForm.Get("client_id") != s.id || r.PostForm.Get("client_secret") != s.secret {
+	if !s.knows(r) {
 		s.refuse(w, "invalid_client")
 		return
 	}
@@ -234,8 +234,23 @@ func (s *standIn) githubRevoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// knows reports whether the request is our client's: slack wants Basic, the others
+// parameters.
+func (s *standIn) knows(r *http.Request) bool {
+	id, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	if s.name == "slack" {
+		basicID, basicSecret, _ := r.BasicAuth()
+		return id == "" && secret == "" && basicID == s.id && basicSecret == s.secret
+	}
+	return id == s.id && secret == s.secret
+}
+
 func (s *standIn) googleRevoke(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
+	if s.name == "slack" && !s.knows(r) {
+		s.refuse(w, "invalid_client")
+		return
+	}
 	s.revoke(w, r.PostForm.Get("token"), http.StatusOK, http.StatusBadRequest)
 }
 

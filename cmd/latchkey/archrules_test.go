@@ -60,7 +60,7 @@ var tagged = map[string]string{
 }
 
 // revealers are the files that may read a credential, beside store itself.
-var revealers = regexp.MustCompile(`^(mcpserver/transport\.go|oauthflow/(exchange|provider|github|google)\.go|store/[a-z_]+\.go)$`)
+var revealers = regexp.MustCompile(`^(mcpserver/transport\.go|oauthflow/(exchange|provider|github|google|custom)\.go|store/[a-z_]+\.go)$`)
 
 // toolModule matches the files of tool modules, present and future, which are held
 // tighter. The sandbox is no module: it serves, and calls nobody.

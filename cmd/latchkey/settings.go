@@ -33,6 +33,8 @@ type serveCommand struct {
 	GitHubRevoke text          `name:"github-revoke" placeholder:"WHAT" default:"token" env:"LATCHKEY_GITHUB_REVOKE" group:"github" help:"What a disconnect ends at GitHub: token, the one that is disconnected, or grant, every token that the account ever gave the client, also those of other people and installations that use it."`
 	Google       providerFlags `embed:"" prefix:"google-" envprefix:"LATCHKEY_GOOGLE_" group:"google"`
 
+	ProviderFile []text `placeholder:"FILE" env:"LATCHKEY_PROVIDER_FILE" help:"A JSON file that describes another OAuth 2.0 provider, with the redirect URI PUBLIC-URL/callback/NAME. May be repeated."`
+
 	Tools toolFlags `embed:""`
 
 	MetricsListen      text   `placeholder:"ADDRESS" env:"LATCHKEY_METRICS_LISTEN" help:"Serve Prometheus metrics there, at /metrics and without a sign-in: a loopback address, like 127.0.0.1:9420."`
@@ -203,7 +205,8 @@ func (c *serveCommand) providers(cfg *config, m *mistakes) {
 	case c.GitHubRevoke == "grant":
 		cfg.GitHub.RevokeGrant = true
 	}
-	if cfg.GitHub == nil && cfg.Google == nil {
+	cfg.Custom = c.customProviders(m)
+	if cfg.GitHub == nil && cfg.Google == nil && len(c.ProviderFile) == 0 {
 		m.add("github-client-id", "is missing, and so is %s: configure at least one provider", setting("google-client-id"))
 	}
 }

@@ -34,7 +34,8 @@ type config struct {
 	External *externalIssuer
 
 	GitHub, Google *oauthflow.Settings // nil where not configured
-	Modules        []tools.Module      // those whose provider is configured are served
+	Custom         []oauthflow.Provider
+	Modules        []tools.Module // those whose provider is configured are served
 	AllowedOrigins []string
 	AcceptJWTType  bool
 	AuditRetention time.Duration // 0 keeps the record for ever
@@ -124,7 +125,7 @@ func newProviders(cfg config) (*oauthflow.Providers, error) {
 		}
 		list = append(list, p)
 	}
-	providers := oauthflow.NewProviders(nil, list...)
+	providers := oauthflow.NewProviders(nil, append(list, cfg.Custom...)...)
 	providers.Now = cfg.Now
 	return providers, nil
 }
@@ -233,6 +234,9 @@ func newMCP(cfg config, vault *store.Vault, providers *oauthflow.Providers, iss 
 // served is the modules whose provider is configured.
 func (c config) served() []tools.Module {
 	configured := map[string]bool{"github": c.GitHub != nil, "google": c.Google != nil}
+	for _, p := range c.Custom {
+		configured[p.Name()] = true
+	}
 	var list []tools.Module
 	for _, m := range c.Modules {
 		if configured[m.Provider] {
