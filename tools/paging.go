@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,6 +41,24 @@ func ReadCursor(ctx context.Context, cursor string, state any) error {
 			"Repeat them, or leave the cursor out to begin at the first page."}
 	}
 	return nil
+}
+
+// CursorQuery is what a cursor goes with: the arguments but the cursor, in one
+// spelling, for whoever seals cursors. Arguments that aren't an object are left as
+// they are, since no tool takes them.
+func CursorQuery(arguments json.RawMessage) json.RawMessage {
+	var all map[string]any
+	from := json.NewDecoder(bytes.NewReader(arguments))
+	from.UseNumber() // two large numbers are not one
+	if from.Decode(&all) != nil {
+		return arguments
+	}
+	delete(all, "cursor")
+	text, err := json.Marshal(all)
+	if err != nil {
+		return arguments
+	}
+	return text
 }
 
 // Fit is how many items from list's start take at most budget bytes as JSON, and at

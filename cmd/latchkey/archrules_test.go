@@ -28,6 +28,7 @@ var layers = map[string][]string{
 	"tools/calendar":       {"tools"},
 	"tools/github":         {"tools"},
 	"tools/sandbox":        {},
+	"tools/tooltest":       {"tools", "tools/sandbox"},
 }
 
 // confined says in which folders or files alone an import may appear.
@@ -63,9 +64,10 @@ var tagged = map[string]string{
 var revealers = regexp.MustCompile(`^(mcpserver/transport\.go|oauthflow/(exchange|provider|github|google|custom)\.go|store/[a-z_]+\.go)$`)
 
 // toolModule matches the files of tool modules, present and future, which are held
-// tighter. The sandbox is no module: it serves, and calls nobody.
+// tighter. The sandbox is no module: it serves, and calls nobody. Nor is what their
+// tests share, which nothing but tests may import.
 func toolModule(f sourceFile) bool {
-	return strings.HasPrefix(f.path, "tools/") && f.dir() != "tools" && f.dir() != "tools/sandbox"
+	return strings.HasPrefix(f.path, "tools/") && !slices.Contains([]string{"tools", "tools/sandbox", "tools/tooltest"}, f.dir())
 }
 
 // toolLibraries are the provider's own client library of each tool module.
@@ -347,7 +349,7 @@ func isEmbedded(vars *ast.GenDecl, v *ast.ValueSpec) bool {
 
 func checkParameters(f sourceFile) []string {
 	// The one makes callers, the others are tests' and the outside world's.
-	if slices.Contains([]string{"store/identity", "store/storetest", "tools/sandbox"}, f.dir()) {
+	if slices.Contains([]string{"store/identity", "store/storetest", "tools/sandbox", "tools/tooltest"}, f.dir()) {
 		return nil
 	}
 	var faults []string

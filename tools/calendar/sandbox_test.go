@@ -2,79 +2,22 @@ package calendar_test
 
 import (
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
-	"golang.org/x/oauth2"
-
-	"github.com/latchkey-mcp/latchkey/tools"
 	"github.com/latchkey-mcp/latchkey/tools/calendar"
 	"github.com/latchkey-mcp/latchkey/tools/sandbox"
+	"github.com/latchkey-mcp/latchkey/tools/tooltest"
 )
-
-// connected is the transport of a bound client of alice's at the sandbox.
-type connected struct {
-	contract []tools.Rule
-	base     *url.URL
-	token    string
-}
-
-func (c connected) RoundTrip(req *http.Request) (*http.Response, error) {
-	if _, err := tools.Match(c.contract, req); err != nil {
-		return nil, err
-	}
-	out := req.Clone(req.Context())
-	out.URL.Scheme, out.URL.Host, out.Host = c.base.Scheme, c.base.Host, ""
-	out.Header.Set("Authorization", "Bearer "+c.token)
-	return http.DefaultTransport.RoundTrip(out)
-}
 
 // alice is a function that calls tools as alice, with each tool's own scopes.
 func alice(t *testing.T) func(name, arguments string) (json.RawMessage, error) {
 	t.Helper()
-	callback := "http://127.0.0.1/callback"
-	us := sandbox.Client{ID: "id", Secret: "secret", RedirectURIs: []string{callback}}
-	world, err := sandbox.New(sandbox.Config{GitHub: us, Google: us})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(world.Google())
-	t.Cleanup(server.Close)
-	base, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	bench := tooltest.AtGoogle(t, calendar.Module(), tooltest.Sandbox(t, nil), "alice")
 	return func(name, arguments string) (json.RawMessage, error) {
-		for _, tool := range calendar.Module().Tools {
-			if tool.Spec().Name == name {
-				token := connect(t, server.URL, callback, tool.Spec().Scopes)
-				client := &http.Client{Transport: connected{tool.Spec().Egress, base, token}}
-				return tool.Call(t.Context(), client, json.RawMessage(arguments))
-			}
-		}
-		t.Fatalf("no tool %s", name)
-		return nil, nil
+		t.Helper()
+		return bench.Call(t, name, arguments)
 	}
-}
-
-func connect(t *testing.T, server, callback string, scopes []string) string {
-	t.Helper()
-	config := oauth2.Config{ClientID: "id", ClientSecret: "secret", RedirectURL: callback, Scopes: append(scopes, "openid", "email"), Endpoint: oauth2.Endpoint{
-		AuthURL: server + "/o/oauth2/v2/auth", TokenURL: server + "/token", AuthStyle: oauth2.AuthStyleInParams,
-	}}
-	verifier := oauth2.GenerateVerifier()
-	landed, err := sandbox.Approve(t.Context(), config.AuthCodeURL("state", oauth2.AccessTypeOffline, oauth2.ApprovalForce, oauth2.S256ChallengeOption(verifier)), "alice")
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := config.Exchange(t.Context(), landed.Query().Get("code"), oauth2.VerifierOption(verifier))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token.AccessToken
 }
 
 func TestAtTheSandbox(t *testing.T) {

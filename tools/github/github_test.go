@@ -5,60 +5,24 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/latchkey-mcp/latchkey/tools"
 	"github.com/latchkey-mcp/latchkey/tools/github"
+	"github.com/latchkey-mcp/latchkey/tools/tooltest"
 )
-
-// A bound client in small: it holds each request against the contract and then
-// sends it to the test's server instead.
-type bound struct {
-	contract []tools.Rule
-	server   string
-}
-
-func (b bound) RoundTrip(req *http.Request) (*http.Response, error) {
-	if _, err := tools.Match(b.contract, req); err != nil {
-		return nil, err
-	}
-	out := req.Clone(req.Context())
-	out.URL.Scheme, out.URL.Host, out.Host = "http", b.server, b.server
-	return http.DefaultTransport.RoundTrip(out)
-}
 
 func call(t *testing.T, name, arguments string, server http.HandlerFunc) (json.RawMessage, error) {
 	t.Helper()
-	s := httptest.NewServer(server)
-	defer s.Close()
-	u, err := url.Parse(s.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tool := range github.Module().Tools {
-		if tool.Spec().Name == name {
-			ctx := tools.WithFacts(t.Context(), tools.Facts{Now: func() time.Time { return time.Unix(1_800_000_000, 0) }})
-			client := &http.Client{Transport: bound{tool.Spec().Egress, u.Host}}
-			return tool.Call(ctx, client, json.RawMessage(arguments))
-		}
-	}
-	t.Fatalf("no tool %s", name)
-	return nil, nil
+	return tooltest.At(t, github.Module(), server).Call(t, name, arguments)
 }
 
 func message(t *testing.T, result json.RawMessage, err error) string {
 	t.Helper()
-	told, ok := errors.AsType[*tools.Error](err)
-	if !ok || result != nil {
-		t.Fatalf("got %s, %v; want an error for the model", result, err)
-	}
-	return told.Message
+	return tooltest.Message(t, result, err)
 }
 
 const issue = `{"number":7,"title":"It fails","state":"open","body":"` + "BODY" + `","comments":2,
