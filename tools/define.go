@@ -16,7 +16,9 @@ import (
 // jsonschema tags, limits from tags named like the JSON Schema keyword
 // (minLength, maxLength, minimum, maximum, minItems, maxItems, enum with commas,
 // pattern, format; on a slice the string limits are for its items). Every object
-// is closed. Define panics where the declaration is wrong, which is a programming
+// is closed. An idempotency_key among the arguments makes the server do a repeated
+// call once, so only a tool that writes may have it. A result that is larger than
+// Budget allows is a *Error, never one that is cut. Define panics where the declaration is wrong, which is a programming
 // error that every test sees.
 func Define[In, Out any](s Spec, h Handler[In, Out]) Tool {
 	if err := s.check(); err != nil {
@@ -37,11 +39,17 @@ func Define[In, Out any](s Spec, h Handler[In, Out]) Tool {
 	if faults := append(LintSchema(s.Name, input.text), lintShape(output.text, false)...); len(faults) > 0 {
 		panic(fmt.Sprintf("tools: %s: %s", s.Name, strings.Join(faults, "; ")))
 	}
-	return Tool{spec: s.clone(), input: input.text, output: results, call: caller(input, output, h)}
+	keyed, err := s.checkKey(input)
+	if err != nil {
+		panic(fmt.Sprintf("tools: %s: %v", s.Name, err))
+	}
+	return Tool{
+		spec: s.clone(), input: input.text, output: results, keyed: keyed, call: caller(s.ReadOnly, input, output, h),
+	}
 }
 
 // caller puts the checks of arguments and result around h.
-func caller[In, Out any](input, output schema, h Handler[In, Out]) func(context.Context, *http.Client, json.RawMessage) (json.RawMessage, error) {
+func caller[In, Out any](readOnly bool, input, output schema, h Handler[In, Out]) func(context.Context, *http.Client, json.RawMessage) (json.RawMessage, error) {
 	return func(ctx context.Context, api *http.Client, arguments json.RawMessage) (json.RawMessage, error) {
 		var in In
 		if err := input.decode(arguments, &in); err != nil {
@@ -51,8 +59,22 @@ func caller[In, Out any](input, output schema, h Handler[In, Out]) func(context.
 		if err != nil {
 			return nil, err
 		}
-		return output.encode(out)
+		text, err := output.encode(out)
+		if err == nil && len(text) > Budget+slack {
+			return nil, tooLarge(readOnly, len(text))
+		}
+		return text, err
 	}
+}
+
+// tooLarge is for a result that its tool should have kept within the budget. A model
+// must not repeat a write for it.
+func tooLarge(readOnly bool, size int) *Error {
+	fault := fmt.Errorf("tools: the result has %d bytes", size)
+	if readOnly {
+		return &Error{"The answer is too large, ask for less: fewer items, or a narrower question.", fault}
+	}
+	return &Error{"It is done, but the answer is too large to show. Don't call again: look at what it did, asking for less.", fault}
 }
 
 func (s Spec) clone() Spec {
@@ -85,6 +107,20 @@ func (s Spec) check() error {
 		return err
 	}
 	return s.checkAnnotations()
+}
+
+// checkKey reports whether the tool takes an idempotency_key.
+func (s Spec) checkKey(input schema) (bool, error) {
+	key := input.root.Properties[KeyArgument]
+	switch {
+	case key == nil && s.KeyedByProvider:
+		return false, errors.New("KeyedByProvider, but it takes no " + KeyArgument)
+	case key != nil && s.ReadOnly:
+		return false, errors.New("ReadOnly, but it takes an " + KeyArgument)
+	case key != nil && key.Type != "string":
+		return false, errors.New(KeyArgument + " must be text")
+	}
+	return key != nil, nil
 }
 
 func (s Spec) checkEgress() error {

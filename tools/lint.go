@@ -21,6 +21,11 @@ var allowed = map[string]map[string]string{
 	},
 }
 
+// everywhere are such arguments that any tool may have, at the top.
+var everywhere = map[string]string{
+	KeyArgument: "names one try of the caller's own call, and is kept for that caller, client and tool alone: it opens nothing",
+}
+
 // snakeCase leaves one spelling, so that a look-alike letter hides nothing.
 var snakeCase = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 
@@ -53,12 +58,18 @@ func lintNames(tool string, schema json.RawMessage) []string {
 			if !snakeCase.MatchString(name) {
 				faults = append(faults, fmt.Sprintf("argument %q is not in snake case", at))
 			}
-			if _, ok := allowed[tool][at]; !ok && selectsWho(name) {
+			if !excepted(tool, at) && selectsWho(name) {
 				faults = append(faults, fmt.Sprintf("argument %q selects whose credential acts", at))
 			}
 		}
 	})
 	return faults
+}
+
+func excepted(tool, at string) bool {
+	_, here := allowed[tool][at]
+	_, anywhere := everywhere[at]
+	return here || anywhere
 }
 
 // selectsWho reports whether name, in any spelling, says who acts.

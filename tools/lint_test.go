@@ -57,7 +57,7 @@ func TestLintAllowsPlainNames(t *testing.T) {
 	}
 }
 
-// The exceptions are for one tool and one place in it.
+// The exceptions are for one place in a tool, and but for one are for one tool.
 func TestLintExceptions(t *testing.T) {
 	for _, c := range []struct {
 		tool, schema string
@@ -70,6 +70,11 @@ func TestLintExceptions(t *testing.T) {
 		{"github_write_issue", nested(schemaWith("owner"))["in an object"], false},
 		{"github_write_issue", schemaWith("owner_id"), false},
 		{"", schemaWith("owner"), false},
+		{"github_try_things", schemaWith("idempotency_key"), true},
+		{"github_try_things", nested(schemaWith("idempotency_key"))["in an object"], false},
+		{"github_try_things", nested(schemaWith("idempotency_key"))["in a list"], false},
+		{"github_try_things", schemaWith("idempotency_keys"), false},
+		{"github_try_things", schemaWith("idempotencyKey"), false},
 	} {
 		if faults := tools.LintSchema(c.tool, json.RawMessage(c.schema)); (len(faults) == 0) != c.fine {
 			t.Errorf("%s %s: %q", c.tool, c.schema, faults)

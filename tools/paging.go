@@ -8,8 +8,12 @@ import (
 )
 
 // Budget is how many bytes of JSON a tool's result may have. A model reads all of
-// it, so a tool says less before it says more than that.
-const Budget = 32 << 10
+// it, so a tool says less before it says more than that. Define's tools can't say
+// more than slack bytes beyond it, which are for what stands around a list.
+const (
+	Budget = 32 << 10
+	slack  = 4 << 10
+)
 
 // WriteCursor is state as an opaque cursor, for this caller and the other arguments
 // of this call alone. state is encoded as JSON.
@@ -43,17 +47,19 @@ func ReadCursor(ctx context.Context, cursor string, state any) error {
 	return nil
 }
 
-// CursorQuery is what a cursor goes with: the arguments but the cursor, in one
-// spelling, for whoever seals cursors. Arguments that aren't an object are left as
-// they are, since no tool takes them.
-func CursorQuery(arguments json.RawMessage) json.RawMessage {
+// Canonical is the arguments but those named, in one spelling: the same for every
+// order of names, escape and white space. Arguments that aren't an object are left
+// as they are, since no tool takes them.
+func Canonical(arguments json.RawMessage, but ...string) json.RawMessage {
 	var all map[string]any
 	from := json.NewDecoder(bytes.NewReader(arguments))
 	from.UseNumber() // two large numbers are not one
 	if from.Decode(&all) != nil {
 		return arguments
 	}
-	delete(all, "cursor")
+	for _, name := range but {
+		delete(all, name)
+	}
 	text, err := json.Marshal(all)
 	if err != nil {
 		return arguments

@@ -37,6 +37,9 @@ type Spec struct {
 	Egress []Rule
 }
 
+// KeyArgument is the argument with which a caller says that two calls are one.
+const KeyArgument = "idempotency_key"
+
 // A Rule lists one request that a tool may send. Anything that matches no rule is
 // refused before a byte leaves.
 type Rule struct {
@@ -60,6 +63,7 @@ type Tool struct {
 	spec   Spec
 	input  json.RawMessage
 	output json.RawMessage
+	keyed  bool
 	call   func(ctx context.Context, api *http.Client, arguments json.RawMessage) (json.RawMessage, error)
 }
 
@@ -82,6 +86,10 @@ func (t Tool) InputSchema() json.RawMessage { return t.input }
 // say what is always there.
 func (t Tool) OutputSchema() json.RawMessage { return t.output }
 
+// Keyed reports whether the tool takes an idempotency_key, with which a repeated
+// call does its work once.
+func (t Tool) Keyed() bool { return t.keyed }
+
 // Call checks arguments against the schema, runs the handler and returns the
 // structured result. Wrong arguments are a *Error that names the field.
 func (t Tool) Call(ctx context.Context, api *http.Client, arguments json.RawMessage) (json.RawMessage, error) {
@@ -97,10 +105,15 @@ type Module struct {
 }
 
 // Error is an error that a model can act on: Message is a sentence that says what
-// is wrong and what to do.
-type Error struct{ Message string }
+// is wrong and what to do. Fault is what went wrong inside, for the log; nil where
+// nothing did.
+type Error struct {
+	Message string
+	Fault   error
+}
 
 func (e *Error) Error() string { return e.Message }
+func (e *Error) Unwrap() error { return e.Fault }
 
 // Facts are what a handler may know beside its arguments.
 type Facts struct {
@@ -111,8 +124,9 @@ type Facts struct {
 	// Seal and Open are behind WriteCursor and ReadCursor; nil outside of a call.
 	Seal func(plain []byte) (string, error)
 	Open func(sealed string) ([]byte, error)
-	// Progress tells a client that asked for it how far a long call is: done of
-	// total, or 0 where nobody knows.
+	// Progress tells a client that asked for it how far a long call is: done, more
+	// each time, of total, or of 0 where nobody knows. Of many in a row some are
+	// left out, and any may get lost.
 	Progress func(done, total float64, message string)
 }
 

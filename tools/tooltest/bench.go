@@ -90,7 +90,7 @@ func (b *Bench) facts(spec tools.Spec, arguments json.RawMessage) tools.Facts {
 			return tools.Connection{Account: "alice", Scopes: spec.Scopes}, nil
 		}
 	}
-	owner := spec.Name + " " + string(tools.CursorQuery(arguments))
+	owner := spec.Name + " " + string(tools.Canonical(arguments, "cursor"))
 	f.Seal = func(plain []byte) (string, error) {
 		return base64.RawURLEncoding.EncodeToString([]byte(owner + "\x00" + string(plain))), nil
 	}
