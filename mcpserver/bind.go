@@ -29,6 +29,7 @@ type call struct {
 	arguments json.RawMessage
 	digest    [sha256.Size]byte // of the arguments, white space aside
 	modern    modern
+	progress  *progress
 }
 
 // A modern is what a call of 2026-07-28 says beside its arguments; the zero value
@@ -72,7 +73,7 @@ func (s *server) handle(tool tools.Tool, title string) mcpgo.ToolHandlerFunc {
 		if err != nil {
 			return s.broken(spec.Name, err), nil
 		}
-		c.modern = modernOf(ctx, in.Params)
+		c.modern, c.progress = modernOf(ctx, in.Params), newProgress(ctx, in)
 		return s.serve(ctx, c)
 	}
 }
@@ -128,7 +129,7 @@ func (s *server) serve(ctx context.Context, c *call) (*mcp.CallToolResult, error
 func (s *server) run(ctx context.Context, c *call, st state) (*mcp.CallToolResult, error) {
 	b, end := s.bound(ctx, c)
 	defer end()
-	out, err := invoke(tools.WithFacts(b.ctx, tools.Facts{Connection: b.connection, Now: s.Now}), b, c)
+	out, err := s.once(tools.WithFacts(b.ctx, b.facts()), b, c)
 	end()
 	if needs, unconnected := b.unconnected(); unconnected {
 		return s.connect(ctx, c, needs, st)
@@ -138,6 +139,13 @@ func (s *server) run(ctx context.Context, c *call, st state) (*mcp.CallToolResul
 		return succeeded(b.redact(string(out))), nil
 	}
 	return s.failure(ctx, c, b, err)
+}
+
+// facts are what the handler may know of the call.
+func (b *bound) facts() tools.Facts {
+	return tools.Facts{
+		Connection: b.connection, Now: b.Now, Seal: b.sealCursor, Open: b.openCursor, Progress: b.progressed,
+	}
 }
 
 // invoke calls the tool and turns its panic into an error.
@@ -166,6 +174,9 @@ func (s *server) failure(ctx context.Context, c *call, b *bound, err error) (*mc
 	case errors.Is(cause, store.ErrUnavailable):
 		return failed(c.title + " can't be reached at the moment to renew the credential. Try again in a minute." + doubt(wrote)), nil
 	case ok:
+		if told.Fault != nil {
+			s.report("tool failed", errors.New(b.redact(told.Fault.Error())), "tool", c.name())
+		}
 		return failed(b.redact(told.Message)), nil
 	case ctx.Err() != nil:
 		return failed("The call was cancelled." + doubt(wrote)), nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -211,15 +210,7 @@ func (s *server) openState(c *call, raw string) (state, error) {
 	return st, nil
 }
 
-// stateOwner is the associated data of a state: each part with its length.
-func stateOwner(c *call) []byte {
-	digest := c.caller.Principal().Digest()
-	var out []byte
-	for _, part := range []string{"state v1", string(digest[:]), c.caller.ClientID(), c.name(), string(c.digest[:])} {
-		out = binary.BigEndian.AppendUint64(out, uint64(len(part)))
-		out = append(out, part...)
-	}
-	return out
-}
+// stateOwner is the associated data of a state.
+func stateOwner(c *call) []byte { return c.owns("state v1", string(c.digest[:])) }
 
 func hexDigest(digest [32]byte) string { return hex.EncodeToString(digest[:]) }

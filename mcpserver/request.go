@@ -160,9 +160,10 @@ func (a *answer) Write(p []byte) (int, error) {
 	return a.ResponseWriter.Write(p)
 }
 
-// Flush lets mcp-go answer subscriptions/listen with an event stream.
+// Flush lets mcp-go answer subscriptions/listen, and calls that report progress, with
+// an event stream.
 func (a *answer) Flush() {
-	if f, ok := a.ResponseWriter.(http.Flusher); ok && !a.refused {
-		f.Flush()
+	if !a.refused {
+		_ = http.NewResponseController(a.ResponseWriter).Flush() // which some writer around may not know
 	}
 }

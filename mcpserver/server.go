@@ -5,7 +5,10 @@
 // It guarantees that the caller is derived anew from each request's token, that
 // nothing is looked up by MCP session, and that bind is the only place where a
 // caller meets a grant. A handler's requests pass a transport that enforces the
-// tool's egress contract on every hop and attaches the caller's own credential.
+// tool's egress contract on every hop and attaches the caller's own credential. What
+// a client carries from call to call is sealed for its caller and that call alone, and
+// a write with an idempotency key is never begun a second time within a day, unless
+// it is known that the first changed nothing.
 package mcpserver
 
 import (
@@ -89,6 +92,8 @@ type server struct {
 	bases    map[string]*url.URL
 	sessions tink.AEAD
 	states   tink.AEAD
+	cursors  tink.AEAD
+	keyed    store.Table[keyed]
 	wait     time.Duration
 	deadline time.Duration
 	tools    map[string]tools.Tool // by name
@@ -130,6 +135,7 @@ func newServer(cfg Config) (*server, error) {
 	s := &server{
 		Config: cfg, gate: gate, bases: bases, tools: map[string]tools.Tool{},
 		sessions: cfg.Vault.AEAD("mcp session"), states: cfg.Vault.AEAD("mcp request state"),
+		cursors: cfg.Vault.AEAD("tool cursor"), keyed: store.NewTable[keyed](cfg.Vault, "idempotency key"),
 		wait: connectWait, deadline: callTime,
 	}
 	s.mcp, err = s.serveMCP()

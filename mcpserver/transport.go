@@ -221,6 +221,14 @@ func (b *bound) connection() (tools.Connection, error) {
 	return tools.Connection{Account: b.info.Account.Label, Scopes: slices.Clone(b.info.Scopes)}, nil
 }
 
+// account is the provider's id of the account that the call acts on; "" where that
+// isn't known yet.
+func (b *bound) account() string {
+	b.first.Lock()
+	defer b.first.Unlock()
+	return b.info.Account.ID
+}
+
 // because remembers err as the reason why there was no credential, if it's the first.
 func (b *bound) because(err error) error {
 	b.mu.Lock()

@@ -199,3 +199,15 @@ func serveAndAsk(t *testing.T, ctx context.Context, h http.Handler) string {
 	check(t, <-ended)
 	return body
 }
+
+// A tool's progress is told while it works, so a flush passes what logs requests.
+func TestLoggedRequestsCanBeFlushed(t *testing.T) {
+	rec := httptest.NewRecorder()
+	h := logged(slog.New(slog.DiscardHandler), nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		check(t, http.NewResponseController(w).Flush())
+	}))
+	h.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/mcp", nil))
+	if !rec.Flushed {
+		t.Error("the flush went nowhere")
+	}
+}
