@@ -64,6 +64,7 @@ func (f figures) print() {
 const (
 	rounds        = 5
 	callsPerRound = 4000
+	turns         = 8 // in a round, so that a noisy neighbour meets all loads alike
 	people        = 1000
 )
 
@@ -153,18 +154,24 @@ func (w *benchWorld) handshakes(t testing.TB, s *benchServer) []caller {
 }
 
 // interleaved is the cost of each load's calls in microseconds: the median of
-// several rounds, in which the loads take turns.
+// several rounds, in each of which the loads take turns several times.
 func interleaved(t *testing.T, loads []*load) []float64 {
 	t.Helper()
 	for _, l := range loads {
 		l.run(t, callsPerRound/2)
 	}
 	costs := make([][]float64, len(loads))
-	for round := range rounds {
-		for i, l := range loads {
-			costs[i] = append(costs[i], float64(l.cost(t, callsPerRound))/1e3)
+	for n := range rounds {
+		round := make([]time.Duration, len(loads))
+		for range turns {
+			for i, l := range loads {
+				round[i] += l.cost(t, callsPerRound/turns) / turns
+			}
 		}
-		t.Logf("round %d: %.0f µs", round+1, last(costs))
+		for i := range loads {
+			costs[i] = append(costs[i], float64(round[i])/1e3)
+		}
+		t.Logf("round %d: %.0f µs", n+1, last(costs))
 	}
 	medians := make([]float64, len(loads))
 	for i := range loads {

@@ -44,9 +44,15 @@ func (p part) spent(t *testing.T) (cpu, allocations float64) {
 // ownCPU is the processor time that this process has taken.
 func ownCPU(t *testing.T) time.Duration {
 	t.Helper()
+	used, err := usedCPU()
+	check(t, err)
+	return used
+}
+
+func usedCPU() (time.Duration, error) {
 	var use syscall.Rusage
-	check(t, syscall.Getrusage(syscall.RUSAGE_SELF, &use))
-	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+	err := syscall.Getrusage(syscall.RUSAGE_SELF, &use)
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano()), err
 }
 
 // compare holds a part against its floor, in turns.

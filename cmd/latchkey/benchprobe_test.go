@@ -23,6 +23,11 @@ func probed(command func()) func() {
 			runtime.ReadMemStats(&m)
 			fmt.Fprint(w, m.Mallocs)
 		})
+		http.HandleFunc("GET /cpu", func(w http.ResponseWriter, _ *http.Request) {
+			used, err := usedCPU()
+			exitOn(err)
+			fmt.Fprint(w, used.Microseconds())
+		})
 		go func() { panic(http.ListenAndServe(os.Getenv(probeEnv), nil)) }()
 		command()
 	}

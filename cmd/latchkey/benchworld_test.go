@@ -235,18 +235,10 @@ func startProcess(t testing.TB, addr, command string, args ...string) *benchServ
 }
 
 // cpu is the processor time that the process has taken, in user mode and in the
-// kernel, to the hundredth of a second.
+// kernel, to the microsecond.
 func (s *benchServer) cpu(t testing.TB) time.Duration {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.pid))
-	check(t, err)
-	_, rest, _ := strings.Cut(string(stat), ") ") // behind the name, which may hold anything
-	fields := strings.Fields(rest)
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	check(t, err)
-	system, err := strconv.ParseInt(fields[12], 10, 64)
-	check(t, err)
-	return time.Duration(user+system) * 10 * time.Millisecond
+	return time.Duration(s.asked(t, "cpu")) * time.Microsecond
 }
 
 // anonymous is the process's resident memory that no file is behind, in KiB.
@@ -268,7 +260,13 @@ func (s *benchServer) anonymous(t testing.TB) float64 {
 // mallocs is how many objects the process has allocated so far.
 func (s *benchServer) mallocs(t testing.TB) float64 {
 	t.Helper()
-	res, err := http.Get("http://" + s.probe + "/mallocs")
+	return s.asked(t, "mallocs")
+}
+
+// asked is a number that the process tells about itself.
+func (s *benchServer) asked(t testing.TB, what string) float64 {
+	t.Helper()
+	res, err := http.Get("http://" + s.probe + "/" + what)
 	check(t, err)
 	defer res.Body.Close()
 	var n float64
