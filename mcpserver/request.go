@@ -15,11 +15,12 @@ import (
 	"github.com/latchkey-mcp/latchkey/store/identity"
 )
 
-// A request is what the edge knows of one HTTP request. The first two fields are
+// A request is what the edge knows of one HTTP request. The first three fields are
 // set before mcp-go runs, the others by hooks and tools for the answer's writer.
 type request struct {
 	caller  identity.Caller
 	session session // the zero session where there is none
+	body    []byte
 
 	begun   *session // to be sealed into the answer of initialize
 	lacks   string   // OAuth scopes that the called tool needs and the token lacks

@@ -168,7 +168,7 @@ func (s *server) serveMCP() (http.Handler, error) {
 	if err := s.addTools(srv); err != nil {
 		return nil, err
 	}
-	return mcpgo.NewStreamableHTTPServer(srv,
+	return s.direct(srv, mcpgo.NewStreamableHTTPServer(srv,
 		mcpgo.WithStateLess(true),
 		mcpgo.WithDisableStreaming(true),
 		mcpgo.WithDisableLocalhostProtection(true), // knownHost is stricter, and knows proxies
@@ -177,7 +177,7 @@ func (s *server) serveMCP() (http.Handler, error) {
 		}),
 		mcpgo.WithStreamableHTTPProtocolVersions(versions...),
 		mcpgo.WithStreamableHTTPLogger(s.Log),
-	), nil
+	)), nil
 }
 
 // addTools registers every module's tools; mcp-go lists them by name.

@@ -72,6 +72,7 @@ func (s *server) sessioned(next http.Handler) http.Handler {
 		}
 		r.Header.Del(mcp.HeaderSessionID)
 		body, ok := buffer(w, r)
+		req.body = body
 		if ok && !refuseVersion(w, r, body) && !dropNotification(w, r, body) {
 			next.ServeHTTP(&answer{ResponseWriter: w, server: s, request: req}, r)
 		}
