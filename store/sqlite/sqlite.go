@@ -56,6 +56,7 @@ type DB struct {
 	points *sql.DB       // for reads of one row, which nothing else delays
 	seats  chan struct{} // one for each connection of points
 	stmt   statements
+	writes writes
 
 	reserving sync.Mutex
 	fill      func(f *os.File, size int64) error // makes the reserve
@@ -190,7 +191,7 @@ func (db *DB) Sealed() store.Sealed { return sealed{db} }
 // Fix keeps value under name the first time and returns what is kept.
 func (db *DB) Fix(ctx context.Context, name, value string) (string, error) {
 	var kept string
-	err := db.one(ctx, db.stmt.fix, []any{name, value}, &kept)
+	err := db.changeOne(ctx, db.stmt.fix, []any{name, value}, &kept)
 	return kept, err
 }
 
@@ -206,12 +207,14 @@ func (db *DB) execWhere(ctx context.Context, room func(context.Context, func() e
 	defer cancel()
 	var n int64
 	err := room(ctx, func() error {
-		result, err := stmt.ExecContext(ctx, args...)
-		if err != nil {
+		return db.together(ctx, func(ctx context.Context, on func(*sql.Stmt) *sql.Stmt) error {
+			result, err := on(stmt).ExecContext(ctx, args...)
+			if err != nil {
+				return err
+			}
+			n, err = result.RowsAffected()
 			return err
-		}
-		n, err = result.RowsAffected()
-		return err
+		})
 	})
 	return n, db.explain(err)
 }
@@ -264,6 +267,26 @@ func (db *DB) one(ctx context.Context, stmt *sql.Stmt, args []any, dest ...any) 
 		return store.ErrNotFound
 	}
 	return err
+}
+
+// changeOne is one for a statement that writes.
+func (db *DB) changeOne(ctx context.Context, stmt *sql.Stmt, args []any, dest ...any) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.limit)
+	defer cancel()
+	var found bool
+	err := db.findRoom(ctx, func() error {
+		return db.together(ctx, func(ctx context.Context, on func(*sql.Stmt) *sql.Stmt) error {
+			found = false
+			return each(ctx, on(stmt), args, func(rows *sql.Rows) error {
+				found = true
+				return rows.Scan(dest...)
+			})
+		})
+	})
+	if err == nil && !found {
+		return store.ErrNotFound
+	}
+	return db.explain(err)
 }
 
 // point reads the few rows that a key finds, like query, on a connection of points.

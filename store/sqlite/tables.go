@@ -180,18 +180,21 @@ func (r records) Put(ctx context.Context, rec store.Record) error {
 }
 
 func (r records) Get(ctx context.Context, kind string, key [sha256.Size]byte) (store.Record, error) {
-	return r.read(ctx, r.db.stmt.getRecord, kind, key)
+	return r.read(ctx, r.db.one, r.db.stmt.getRecord, kind, key)
 }
 
 func (r records) Take(ctx context.Context, kind string, key [sha256.Size]byte) (store.Record, error) {
-	return r.read(ctx, r.db.stmt.takeRecord, kind, key)
+	return r.read(ctx, r.db.changeOne, r.db.stmt.takeRecord, kind, key)
 }
 
-func (r records) read(ctx context.Context, stmt *sql.Stmt, kind string, key [sha256.Size]byte) (store.Record, error) {
+// An asker is DB.one or DB.changeOne.
+type asker func(ctx context.Context, stmt *sql.Stmt, args []any, dest ...any) error
+
+func (r records) read(ctx context.Context, ask asker, stmt *sql.Stmt, kind string, key [sha256.Size]byte) (store.Record, error) {
 	rec := store.Record{Kind: kind, Key: key}
 	var owner []byte
 	var expires int64
-	err := r.db.one(ctx, stmt, []any{kind, key[:], micros(r.db.now())}, &owner, &expires, &rec.Version, &rec.Data)
+	err := ask(ctx, stmt, []any{kind, key[:], micros(r.db.now())}, &owner, &expires, &rec.Version, &rec.Data)
 	if err != nil {
 		return store.Record{}, err
 	}
