@@ -166,6 +166,20 @@ func (p *benchProvider) token(w http.ResponseWriter, r *http.Request) {
 	}))
 }
 
+// forget makes all refresh tokens unspent again, and says how many refreshes there were.
+// None may have come with one that was spent.
+func (p *benchProvider) forget(t testing.TB) (refreshes int) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reused > 0 {
+		t.Errorf("%d refreshes with a token that was spent", p.reused)
+	}
+	refreshes = p.refresh
+	p.current, p.refresh, p.reused = map[string]string{}, 0, 0
+	return refreshes
+}
+
 // fill makes a vault of n people in a new directory. Their access tokens live as
 // long as life; where it is negative they have expired.
 func (w *benchWorld) fill(t testing.TB, n int, life time.Duration) (dir string) {
