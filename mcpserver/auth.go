@@ -42,8 +42,7 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 			return
 		}
 		r = r.WithContext(withRequest(r.Context(), &request{caller: caller}))
-		r.Header = r.Header.Clone()
-		r.Header.Del("Authorization") // nothing behind this line needs it
+		r.Header.Del("Authorization") // nothing needs it any more, before this line or behind it
 		next.ServeHTTP(w, r)
 	})
 }

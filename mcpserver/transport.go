@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -257,15 +258,15 @@ func (b *bound) isFresh(grant store.Grant) bool {
 
 // forward is the only place where a credential meets a request.
 func (b *bound) forward(req *http.Request, grant store.Grant) (*http.Response, error) {
-	out := req.Clone(req.Context())
-	out.Response = nil
+	out := *req // which is ours already: nobody else sees its headers' values
+	out.URL, out.Header, out.Response = new(*req.URL), maps.Clone(req.Header), nil
 	if out.Header == nil {
 		out.Header = http.Header{}
 	}
 	base := b.bases[req.URL.Host]
-	rebase(out, base)
+	rebase(&out, base)
 	out.Header.Set("Authorization", "Bearer "+grant.Access.Reveal())
-	resp, err := b.Transport.RoundTrip(out)
+	resp, err := b.Transport.RoundTrip(&out)
 	b.noteWrite(req.Method, resp, err)
 	b.keys.Outcome(grant, outcome(resp, err))
 	if err != nil {
