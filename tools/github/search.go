@@ -1,7 +1,9 @@
 package github
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,6 +18,8 @@ const (
 	searchSize = 20   // issues in an answer, unless told otherwise
 	searchEnd  = 1000 // GitHub shows no results beyond
 	bodyLength = 500  // bytes of an issue's body in a search's answer
+
+	usualAnswer = 4 << 10 // bytes
 )
 
 func searchIssues() tools.Tool {
@@ -124,8 +128,15 @@ func (in searchInput) send(ctx context.Context, client *gh.Client, page, size in
 	if err != nil {
 		return results{}, nil, err
 	}
+	// Read as a whole, into room for a usual answer: a json.Decoder, whose buffer grows
+	// from 512 bytes, takes half as long again.
+	var text bytes.Buffer
+	text.Grow(usualAnswer)
+	resp, err := client.Do(req, &text)
 	var out results
-	resp, err := client.Do(req, &out)
+	if err == nil {
+		err = json.Unmarshal(text.Bytes(), &out)
+	}
 	return out, resp, err
 }
 
