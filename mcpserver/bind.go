@@ -30,12 +30,14 @@ type call struct {
 	digest    [sha256.Size]byte // of the arguments, white space aside
 	modern    modern
 	progress  *progress
+	approval  approval // what an earlier try was told; zero where it wasn't asked
 }
 
 // A modern is what a call of 2026-07-28 says beside its arguments; the zero value
 // belongs to any earlier one.
 type modern struct {
 	asks  bool // the client declared elicitation.url
+	forms bool // and elicitation.form
 	input mcp.MultiRoundTripParams
 }
 
@@ -44,7 +46,8 @@ func modernOf(ctx context.Context, in mcp.CallToolParams) modern {
 	if info == nil || !info.Modern {
 		return modern{}
 	}
-	return modern{asks: elicitsURL(info.ClientCapabilities), input: in.MultiRoundTripParams}
+	declared := info.ClientCapabilities
+	return modern{asks: elicitsURL(declared), forms: elicitsForm(declared), input: in.MultiRoundTripParams}
 }
 
 func (c *call) name() string { return c.spec.Name }
@@ -123,12 +126,23 @@ func (s *server) serve(ctx context.Context, c *call) (*mcp.CallToolResult, error
 	return s.run(ctx, c, st)
 }
 
-// run lets the handler work with a client that is bound to c and dies with it. The
-// handler finds out at its first request whether there is a grant: to look before
-// would cost each call another read of the vault, and could be outrun.
+// run is the only way to the handler: past its person's consent.
 func (s *server) run(ctx context.Context, c *call, st state) (*mcp.CallToolResult, error) {
+	account, answer, err := s.consent(ctx, c, st)
+	if answer != nil || err != nil {
+		return answer, err
+	}
+	return s.perform(ctx, c, account, st)
+}
+
+// perform lets the handler work with a client that is bound to c, and to account where
+// that is set, and dies with it. The handler finds out at its first request whether
+// there is a grant: to look before would cost each call another read of the vault, and
+// could be outrun.
+func (s *server) perform(ctx context.Context, c *call, account store.Info, st state) (*mcp.CallToolResult, error) {
 	b, end := s.bound(ctx, c)
 	defer end()
+	b.info = account
 	out, err := s.once(tools.WithFacts(b.ctx, b.facts()), b, c)
 	end()
 	if needs, unconnected := b.unconnected(); unconnected {

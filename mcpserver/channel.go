@@ -12,12 +12,13 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 	mcpgo "github.com/mark3labs/mcp-go/server"
+	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/latchkey-mcp/latchkey/store"
 )
 
 const (
-	inputID   = "connect"        // of our only input request
+	inputID   = "connect"        // of the input request that asks for it
 	stateLife = 10 * time.Minute // as long as the link in it
 	maxWaits  = 2                // answers that only say "not yet"
 )
@@ -73,7 +74,7 @@ func (s *server) connectAfterWrite(ctx context.Context, c *call, needs *store.Ne
 
 // ask is input_required with a URL elicitation (2026-07-28).
 func (s *server) ask(c *call, needs *store.NeedsConnect, st state) (*mcp.CallToolResult, error) {
-	sealed, err := s.sealState(c, st)
+	sealed, err := s.sealState(s.states, c, st)
 	if err != nil {
 		return s.broken(c.name(), err), nil
 	}
@@ -86,16 +87,23 @@ func (s *server) earlier(c *call) (state, error) {
 	if c.modern.input.RequestState == "" {
 		return state{}, nil
 	}
-	st, err := s.openState(c, c.modern.input.RequestState)
+	raw := c.modern.input.RequestState
+	var st state
+	err := s.openState(s.states, c, raw, &st, &st)
+	if errors.Is(err, errForeignState) {
+		err = s.openState(s.approvals, c, raw, &c.approval, &c.approval.state)
+	}
 	if errors.Is(err, errOldState) {
-		return state{}, nil
+		st, c.approval, err = state{}, approval{}, nil
 	}
 	return st, err
 }
 
 // answer is the client's answer to our elicitation, or nil.
-func (c *call) answer() *mcp.ElicitationResult {
-	return mcpgo.ElicitationResponse(c.modern.input.InputResponses, inputID)
+func (c *call) answer() *mcp.ElicitationResult { return c.answerTo(inputID) }
+
+func (c *call) answerTo(id string) *mcp.ElicitationResult {
+	return mcpgo.ElicitationResponse(c.modern.input.InputResponses, id)
 }
 
 // declined reports whether the user was asked and didn't accept.
@@ -132,7 +140,7 @@ func (s *server) await(ctx context.Context, c *call, st state) (*mcp.CallToolRes
 		return failed(connectText(c, needs, st.Link)), nil
 	}
 	st.Waits++
-	sealed, err := s.sealState(c, st)
+	sealed, err := s.sealState(s.states, c, st)
 	if err != nil {
 		return s.broken(c.name(), err), nil
 	}
@@ -179,35 +187,35 @@ func declinedText(c *call, link string) string {
 	return text + "they can open this link in a browser within ten minutes: " + link
 }
 
-// sealState seals st for c alone.
-func (s *server) sealState(c *call, st state) (string, error) {
+// sealState seals st, of the kind that with is for, for c alone.
+func (s *server) sealState(with tink.AEAD, c *call, st any) (string, error) {
 	plain, err := json.Marshal(st)
 	if err != nil {
 		return "", err
 	}
-	sealed, err := s.states.Encrypt(plain, stateOwner(c))
+	sealed, err := with.Encrypt(plain, stateOwner(c))
 	if err != nil {
 		return "", err
 	}
 	return base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-// openState is the state that sealState sealed for c: errForeignState where it was
-// sealed for another person, client, tool or arguments, or by nobody.
-func (s *server) openState(c *call, raw string) (state, error) {
+// openState fills st, of which common is a part, from what sealState sealed for c:
+// errForeignState where it was sealed for another person, client, tool or arguments,
+// as another kind, or by nobody.
+func (s *server) openState(with tink.AEAD, c *call, raw string, st any, common *state) error {
 	sealed, err := base64.RawURLEncoding.DecodeString(raw)
 	if err != nil {
-		return state{}, errForeignState
+		return errForeignState
 	}
-	plain, err := s.states.Decrypt(sealed, stateOwner(c))
-	var st state
-	if err != nil || json.Unmarshal(plain, &st) != nil {
-		return state{}, errForeignState
+	plain, err := with.Decrypt(sealed, stateOwner(c))
+	if err != nil || json.Unmarshal(plain, st) != nil {
+		return errForeignState
 	}
-	if s.Now().Unix() >= st.Expires {
-		return state{}, errOldState
+	if s.Now().Unix() >= common.Expires {
+		return errOldState
 	}
-	return st, nil
+	return nil
 }
 
 // stateOwner is the associated data of a state.

@@ -16,6 +16,7 @@ import (
 const (
 	outcomeOK          = "ok"
 	outcomeConnect     = "connect"     // the person was asked to connect
+	outcomeApprove     = "approve"     // the person was asked to approve the call
 	outcomeRefused     = "refused"     // by us: a scope, a rate limit, a state, or the person declined
 	outcomeError       = "error"       // the tool said what is wrong
 	outcomeUnavailable = "unavailable" // the provider didn't answer, or not in time
@@ -25,7 +26,7 @@ const (
 
 // Outcomes are all that ObserveCall is told.
 func Outcomes() []string {
-	return []string{outcomeOK, outcomeConnect, outcomeRefused, outcomeError, outcomeUnavailable, outcomeCancelled, outcomeFailed}
+	return []string{outcomeOK, outcomeConnect, outcomeApprove, outcomeRefused, outcomeError, outcomeUnavailable, outcomeCancelled, outcomeFailed}
 }
 
 // Rejections are all that ObserveRejection is told: no token was sent, it was sent

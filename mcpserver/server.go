@@ -41,7 +41,7 @@ const (
 	maxBody     = 1 << 20          // bytes of a request to us
 	maxResponse = 8 << 20          // bytes of a provider's answer
 	callTime    = 60 * time.Second // of a tool's handler
-	connectWait = 30 * time.Second // for a connect, in one round trip
+	connectWait = 30 * time.Second // for a connect or an approval, in one round trip
 )
 
 // versions are the protocol's revisions that we speak, newest first.
@@ -51,8 +51,8 @@ var versions = []string{
 
 // instructions are for models, in both eras.
 const instructions = "These tools act on the accounts of the user who is signed in, and on nobody else's. " +
-	"When a tool answers that an account has to be connected, show the user the link exactly as it is, " +
-	"ask them to open it in a browser, and call the tool again once they say that they have connected. " +
+	"When a tool answers that an account has to be connected or a call to be approved, show the user the link exactly " +
+	"as it is, ask them to open it in a browser, and repeat the call once they say that they have done so. " +
 	"Don't open, shorten or share the link: it works once, for this user only. " +
 	"No tool takes a user name or a token."
 
@@ -66,6 +66,9 @@ type Config struct {
 	Modules   []tools.Module
 	// ConnectLink makes a link at which the caller can connect what need says.
 	ConnectLink func(ctx context.Context, c identity.Caller, need store.Need) (string, error)
+	// ApproveLink makes a link at which the caller can say whether d is done, or finds
+	// the one that they haven't answered yet.
+	ApproveLink func(ctx context.Context, c identity.Caller, d store.Deed) (string, error)
 	// BaseURLs maps a provider's public API host ("api.github.com") to the base
 	// URL that requests really go to ("https://ghe.example/api/v3"); a host that
 	// isn't here is reached as it is.
@@ -88,17 +91,18 @@ type Config struct {
 // concurrent use.
 type server struct {
 	Config
-	gate     gate
-	bases    map[string]*url.URL
-	sessions tink.AEAD
-	states   tink.AEAD
-	cursors  tink.AEAD
-	keyed    store.Table[keyed]
-	wait     time.Duration
-	deadline time.Duration
-	tools    map[string]tools.Tool // by name
-	mcp      http.Handler
-	calls    meters
+	gate      gate
+	bases     map[string]*url.URL
+	sessions  tink.AEAD
+	states    tink.AEAD // of connects
+	approvals tink.AEAD // states of approvals, which are never those
+	cursors   tink.AEAD
+	keyed     store.Table[keyed]
+	wait      time.Duration
+	deadline  time.Duration
+	tools     map[string]tools.Tool // by name
+	mcp       http.Handler
+	calls     meters
 }
 
 // New checks cfg and builds the handler, which serves /mcp and the protected
@@ -112,8 +116,8 @@ func New(cfg Config) (http.Handler, error) {
 }
 
 func newServer(cfg Config) (*server, error) {
-	if cfg.Verifier == nil || cfg.Vault == nil || cfg.ConnectLink == nil || cfg.Issuer == "" {
-		return nil, errors.New("a Config needs Verifier, Vault, ConnectLink and Issuer")
+	if cfg.Verifier == nil || cfg.Vault == nil || cfg.ConnectLink == nil || cfg.ApproveLink == nil || cfg.Issuer == "" {
+		return nil, errors.New("a Config needs Verifier, Vault, ConnectLink, ApproveLink and Issuer")
 	}
 	gate, err := newGate(cfg.PublicURL, cfg.AllowedOrigins)
 	if err != nil {
@@ -135,8 +139,8 @@ func newServer(cfg Config) (*server, error) {
 	s := &server{
 		Config: cfg, gate: gate, bases: bases, tools: map[string]tools.Tool{},
 		sessions: cfg.Vault.AEAD("mcp session"), states: cfg.Vault.AEAD("mcp request state"),
-		cursors: cfg.Vault.AEAD("tool cursor"), keyed: store.NewTable[keyed](cfg.Vault, "idempotency key"),
-		wait: connectWait, deadline: callTime,
+		approvals: cfg.Vault.AEAD("mcp approval state"), cursors: cfg.Vault.AEAD("tool cursor"),
+		keyed: store.NewTable[keyed](cfg.Vault, "idempotency key"), wait: connectWait, deadline: callTime,
 	}
 	s.mcp, err = s.serveMCP()
 	return s, err

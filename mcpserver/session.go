@@ -51,6 +51,12 @@ func elicitsURL(c *mcp.ClientCapabilities) bool {
 	return c != nil && c.Elicitation != nil && c.Elicitation.URL != nil
 }
 
+// elicitsForm reports whether a client declared elicitation.form, or elicitation and
+// nothing more, which means that.
+func elicitsForm(c *mcp.ClientCapabilities) bool {
+	return c != nil && c.Elicitation != nil && (c.Elicitation.Form != nil || c.Elicitation.URL == nil)
+}
+
 // sessioned checks the session id, on every method, and takes it away before
 // mcp-go sees it. 2026-07-28 has no sessions, so there the header is ignored:
 // mcp-go refuses requests whose body disagrees with the version header.

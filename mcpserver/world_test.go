@@ -87,7 +87,7 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 	w.vault, w.db = storetest.OpenBackend(t, w.issuer, w.provider)
 	cfg := Config{
 		Version: "test", PublicURL: w.url, Issuer: w.issuer.URL, Verifier: w.issuer.Verifier(),
-		Vault: w.vault, Modules: []tools.Module{w.module()}, ConnectLink: w.link,
+		Vault: w.vault, Modules: []tools.Module{w.module()}, ConnectLink: w.link, ApproveLink: w.approveLink,
 		BaseURLs: map[string]string{
 			"api.acme.test": w.provider.url + "/api", "files.acme.test": w.provider.url + "/files",
 		},
@@ -111,6 +111,15 @@ func (w *world) link(_ context.Context, c identity.Caller, need store.Need) (str
 	defer w.mu.Unlock()
 	w.links = append(w.links, need)
 	return fmt.Sprintf("%s/connect/%s-%d", w.url, c.Principal().Subject(), len(w.links)), nil
+}
+
+func (w *world) approveLink(ctx context.Context, c identity.Caller, d store.Deed) (string, error) {
+	keys, err := w.vault.Keyring(c)
+	if err != nil {
+		return "", err
+	}
+	ticket, err := keys.Submit(ctx, d)
+	return w.url + "/approve/" + ticket, err
 }
 
 func (w *world) linkCount() int {

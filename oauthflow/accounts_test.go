@@ -259,9 +259,9 @@ func TestWithoutAChoiceThePagesAsk(t *testing.T) {
 
 // What is true of one of several accounts is said of that one.
 func TestEachAccountHasItsOwnState(t *testing.T) {
-	body, err := page.Render(templates, "connections", []card{{Title: "Google", Name: "google", Configured: true, Accounts: []accountView{
+	body, err := page.Render(templates, "connections", connectionsData{Cards: []card{{Title: "Google", Name: "google", Configured: true, Accounts: []accountView{
 		{ID: "1", Label: "one", Restored: true}, {ID: "2", Label: "two", Broken: "it is over"}, {ID: "3", Label: "three", Since: "1 May 2026"},
-	}}})
+	}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (f *Flow) sameBrowser(r *http.Request, item store.Item[pending]) (identity.
 	}
 	return identity.Session{}, &problem{
 		kind: errOtherBrowser, path: "/connections", name: s.Name(),
-		cause: f.refuse(r, s.Caller(), item.Value.ticket, "a provider's answer came to another browser session"),
+		cause: f.refuse(r, s.Caller(), item.Value.Provider, "a provider's answer came to another browser session"),
 	}
 }
 

@@ -81,7 +81,7 @@ func (f *Flow) ticketOf(r *http.Request, s identity.Session) (ticket, Provider, 
 		return ticket{}, Provider{}, err
 	}
 	if item.Owner != digest(s) {
-		return ticket{}, Provider{}, f.wrongPerson(r, s, item.Value)
+		return ticket{}, Provider{}, f.wrongPerson(r, s, item.Value.Provider, "a connect link was opened by somebody else than whom it is for")
 	}
 	p, err := f.Providers.get(item.Value.Provider)
 	return item.Value, p, err
@@ -89,16 +89,16 @@ func (f *Flow) ticketOf(r *http.Request, s identity.Session) (ticket, Provider, 
 
 // wrongPerson records that s opened somebody else's link. Its page names nobody
 // but who is signed in.
-func (f *Flow) wrongPerson(r *http.Request, s identity.Session, t ticket) error {
+func (f *Flow) wrongPerson(r *http.Request, s identity.Session, provider, reason string) error {
 	return &problem{
 		kind: errWrongPerson, name: s.Name(), path: signInPath(r.URL.EscapedPath(), true),
-		cause: f.refuse(r, s.Caller(), t, "a connect link was opened by somebody else than whom it is for"),
+		cause: f.refuse(r, s.Caller(), provider, reason),
 	}
 }
 
 // refuse writes a refusal into the audit record.
-func (f *Flow) refuse(r *http.Request, who identity.Caller, t ticket, reason string) error {
-	return f.Vault.Refuse(r.Context(), who, audit.Entry{Provider: t.Provider, Reason: reason})
+func (f *Flow) refuse(r *http.Request, who identity.Caller, provider, reason string) error {
+	return f.Vault.Refuse(r.Context(), who, audit.Entry{Provider: provider, Reason: reason})
 }
 
 // asking is what a ticket comes to for the person who opened it.

@@ -22,23 +22,39 @@ type card struct {
 // Several reports whether there is something to choose from.
 func (c card) Several() bool { return len(c.Accounts) > 1 }
 
-// connections lists the providers, and what the person connected there.
+type connectionsData struct {
+	Cards   []card
+	Clients []permitView
+}
+
+// connections lists the providers, what the person connected there, and when their
+// clients ask.
 func (f *Flow) connections(w http.ResponseWriter, r *http.Request, s identity.Session) error {
 	k, err := f.Vault.Keyring(s.Caller())
 	if err != nil {
 		return err
 	}
-	cards, err := f.cards(r.Context(), k)
+	seen, err := k.Clients(r.Context())
 	if err != nil {
 		return err
 	}
-	f.show(w, r, http.StatusOK, view{Title: "Your connections", Name: "connections", SignedIn: s.Name(), Data: cards})
+	cards, err := f.cards(r.Context(), k, seen)
+	if err != nil {
+		return err
+	}
+	permits, err := f.permits(r.Context(), k, seen)
+	if err != nil {
+		return err
+	}
+	f.show(w, r, http.StatusOK, view{
+		Title: "Your connections", Name: "connections", SignedIn: s.Name(), Data: connectionsData{cards, permits},
+	})
 	return nil
 }
 
 // cards are the configured providers in their order, then those at which something is
 // still connected, so that people can disconnect it.
-func (f *Flow) cards(ctx context.Context, k store.Keyring) ([]card, error) {
+func (f *Flow) cards(ctx context.Context, k store.Keyring, seen []string) ([]card, error) {
 	infos, err := k.List(ctx)
 	if err != nil {
 		return nil, err
@@ -48,10 +64,6 @@ func (f *Flow) cards(ctx context.Context, k store.Keyring) ([]card, error) {
 		if !slices.Contains(names, info.Provider) {
 			names = append(names, info.Provider)
 		}
-	}
-	seen, err := k.Clients(ctx)
-	if err != nil {
-		return nil, err
 	}
 	var cards []card
 	for _, name := range names {

@@ -107,8 +107,8 @@ func publicOrigin(raw string) (*url.URL, error) {
 }
 
 // Handler serves /, /connections, /connections/*, /connect/{ticket},
-// /callback/{provider}, /disconnect/{provider}, /forget, /forget/confirm, /signin, /signin/callback and
-// /signout. Whatever else reaches it is answered with a page that says 404.
+// /approve/{ticket}, /callback/{provider}, /clients/permission, /disconnect/{provider}, /forget,
+// /forget/confirm, /signin, /signin/callback and /signout. Whatever else reaches it is answered with a page that says 404.
 func (f *Flow) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
@@ -118,6 +118,9 @@ func (f *Flow) Handler() http.Handler {
 		"POST /connections/{provider}/replace": f.withSession(f.replace),
 		"POST /connections/{provider}/choose":  f.withSession(f.choose),
 		"POST /disconnect/{provider}":          f.withSession(f.disconnect),
+		"POST /clients/permission":             f.withSession(f.permit),
+		"GET /approve/{ticket}":                f.withSession(f.approval),
+		"POST /approve/{ticket}":               f.withSession(f.decide),
 		"POST /forget":                         f.withSession(f.askForget),
 		"POST /forget/confirm":                 f.withSession(f.forgetMe),
 		"GET /connect/{ticket}":                f.withSession(f.consent),

@@ -64,7 +64,7 @@ func (f *Flow) replace(w http.ResponseWriter, r *http.Request, s identity.Sessio
 	if item.Owner != digest(s) || rep.Session != s.ID() || rep.Provider != r.PathValue("provider") {
 		return &problem{
 			kind: errOtherBrowser, path: "/connections", name: s.Name(),
-			cause: f.refuse(r, s.Caller(), rep.ticket, "a replacement was confirmed from another browser session"),
+			cause: f.refuse(r, s.Caller(), rep.Provider, "a replacement was confirmed from another browser session"),
 		}
 	}
 	p, err := f.Providers.get(rep.Provider)

@@ -45,6 +45,15 @@ func Define[In, Out any](s Spec, h Handler[In, Out]) Tool {
 	}
 	return Tool{
 		spec: s.clone(), input: input.text, output: results, keyed: keyed, call: caller(s.ReadOnly, input, output, h),
+		arguments: input.root, check: checker[In](input),
+	}
+}
+
+// checker is what caller does first.
+func checker[In any](input schema) func(json.RawMessage) error {
+	return func(arguments json.RawMessage) error {
+		var in In
+		return input.decode(arguments, &in)
 	}
 }
 

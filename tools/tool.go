@@ -13,6 +13,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/google/jsonschema-go/jsonschema"
 )
 
 // A Spec declares a tool.
@@ -65,6 +67,9 @@ type Tool struct {
 	output json.RawMessage
 	keyed  bool
 	call   func(ctx context.Context, api *http.Client, arguments json.RawMessage) (json.RawMessage, error)
+
+	arguments *jsonschema.Schema                    // input, which has an order of names
+	check     func(arguments json.RawMessage) error // that Call does first
 }
 
 // Spec is the tool's declaration, as a copy.

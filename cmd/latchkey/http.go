@@ -100,7 +100,7 @@ func loggedPath(path string) string {
 	first, rest, more := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
 	case "mcp", "authorize", "token", "register", "jwks", "connections", "signin", "signout", "healthz", "":
-	case "connect", "callback", "disconnect", "forget":
+	case "approve", "callback", "clients", "connect", "disconnect", "forget":
 	case ".well-known":
 		if first, _, more = strings.Cut(rest, "/"); !strings.HasPrefix(first, "o") {
 			return "/.well-known/…"

@@ -214,7 +214,7 @@ func newPages(cfg config, vault *store.Vault, providers *oauthflow.Providers, is
 	})
 }
 
-// newMCP is the MCP face. All that it gets of the pages is how to make a link.
+// newMCP is the MCP face. All that it gets of the pages is how to make links.
 func newMCP(cfg config, vault *store.Vault, providers *oauthflow.Providers, iss issuer, pages *oauthflow.Flow) (http.Handler, error) {
 	verifier, err := identity.NewVerifier(identity.VerifierConfig{
 		Issuer: cfg.issuer(), Resource: cfg.Public + "/mcp", AcceptJWTType: cfg.AcceptJWTType,
@@ -225,7 +225,7 @@ func newMCP(cfg config, vault *store.Vault, providers *oauthflow.Providers, iss 
 	}
 	return mcpserver.New(mcpserver.Config{
 		Version: version, PublicURL: cfg.Public, Issuer: cfg.issuer(), Verifier: verifier,
-		Vault: vault, Modules: cfg.served(), ConnectLink: pages.ConnectLink,
+		Vault: vault, Modules: cfg.served(), ConnectLink: pages.ConnectLink, ApproveLink: pages.ApproveLink,
 		BaseURLs: providers.BaseURLs(), AllowedOrigins: cfg.AllowedOrigins,
 		Log: cfg.Log, Now: cfg.Now, ObserveCall: cfg.Hooks.Call, ObserveRejection: cfg.Hooks.Rejection,
 	})

@@ -57,6 +57,9 @@ const (
 	Disconnect Event = "disconnect" // a person disconnected an account
 	Forget     Event = "forget"     // a person had all of theirs removed; Reason says how much
 	Choose     Event = "choose"     // a person chose which account serves whom; Reason says it
+	Permit     Event = "permit"     // a person said what a client may do without asking; Reason says it
+	Approve    Event = "approve"    // a person approved one call, by its tool and arguments
+	Spend      Event = "spend"      // that call is made; Of names the approval, which is used up
 	Refresh    Event = "refresh"    // the vault asked the provider for a new access token
 
 	// The record's own.
