@@ -19,13 +19,14 @@ import (
 
 // elicitor answers elicitations like a person with a browser.
 type elicitor struct {
-	seen []mcp.ElicitationParams
-	then func(mcp.ElicitationParams) mcp.ElicitationResponseAction
+	seen    []mcp.ElicitationParams
+	then    func(mcp.ElicitationParams) mcp.ElicitationResponseAction
+	content any // of a form
 }
 
 func (e *elicitor) Elicit(_ context.Context, r mcp.ElicitationRequest) (*mcp.ElicitationResult, error) {
 	e.seen = append(e.seen, r.Params)
-	return &mcp.ElicitationResult{ElicitationResponse: mcp.ElicitationResponse{Action: e.then(r.Params)}}, nil
+	return &mcp.ElicitationResult{ElicitationResponse: mcp.ElicitationResponse{Action: e.then(r.Params), Content: e.content}}, nil
 }
 
 // dial is mcp-go's own client, speaking for person. url says whether it declares
