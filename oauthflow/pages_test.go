@@ -24,6 +24,10 @@ func everyPage(w *world) map[string]answer {
 	}
 	w.google.with(func() { w.google.person = "2002" })
 	pages["replace"] = alice.connect(w.link("alice", "google", readEvents))
+	pages["permit"] = alice.post("/clients/permission", nil)
+	pages["approve"] = alice.get(w.approveLink("alice", deed(`{"title":"x"}`)))
+	pages["approved"] = alice.post(w.approveLink("alice", deed(`{"title":"x"}`)), url.Values{"answer": {"approve"}})
+	pages["declined"] = alice.post(w.approveLink("alice", deed(`{"title":"x"}`)), nil)
 	pages["choose"] = alice.post("/connections/google/choose", nil)
 	pages["disconnect"] = alice.disconnect("google", "1001")
 	pages["sign out"] = alice.post("/signout", nil)
@@ -83,13 +87,14 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	alice := w.as("alice")
 	alice.connect(w.link("alice", "github", "repo"))
 	link := w.link("alice", "google", readEvents)
+	approve := w.approveLink("alice", deed(`{"title":"x"}`))
 	for name, header := range map[string]http.Header{
 		"cross-site": {"Sec-Fetch-Site": {"cross-site"}}, "same-site": {"Sec-Fetch-Site": {"same-site"}},
 		"an old browser": {"Origin": {"https://evil.example"}}, "no origin": {"Origin": {"null"}},
 		"another port": {"Origin": {"http://127.0.0.1:1"}},
 	} {
-		for _, path := range []string{link, "/disconnect/github", "/signout", "/connections/github/connect", "/connections/github/replace", "/connections/github/choose"} {
-			got := alice.do(http.MethodPost, path, url.Values{}, header)
+		for _, path := range []string{link, "/disconnect/github", "/signout", "/connections/github/connect", "/connections/github/replace", "/connections/github/choose", "/clients/permission", approve} {
+			got := alice.do(http.MethodPost, path, url.Values{"answer": {"approve"}, "writing": {"allow"}, "client": {testClient}}, header)
 			got.wants(t, http.StatusForbidden, "This came from another site")
 			if t.Failed() {
 				t.Fatalf("%s at %s", name, path)
@@ -99,6 +104,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	if w.account("alice", "github") == "" || len(w.google.requests) != 0 {
 		t.Error("something was done")
 	}
+	alice.get(approve).wants(t, http.StatusOK, "Nothing is done yet")
 	alice.connect(link).wants(t, http.StatusOK)
 }
 
@@ -154,7 +160,13 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	if !strings.Contains(log, "somebody else's") || !strings.Contains(log, "answered 503") {
 		t.Fatalf("the log lacks what happened: %s", log)
 	}
-	secrets := []string{link, strings.TrimPrefix(link, "/connect/"), where.Query().Get("code"), where.Query().Get("state"), alice.cookie("session"), pagesSecret, w.github.secret, w.google.secret}
+	approve := w.approveLink("alice", deed(`{"title":"what only she may read"}`))
+	alice.get(approve)
+	w.as("bob").get(approve).wants(t, http.StatusForbidden)
+	alice.post(approve, url.Values{"answer": {"approve"}})
+	alice.get(approve).wants(t, http.StatusGone)
+	log = w.log.String()
+	secrets := []string{strings.TrimPrefix(approve, "/approve/"), "only she may read", link, strings.TrimPrefix(link, "/connect/"), where.Query().Get("code"), where.Query().Get("state"), alice.cookie("session"), pagesSecret, w.github.secret, w.google.secret}
 	for token := range maps.Keys(w.google.living) {
 		secrets = append(secrets, token)
 	}

@@ -77,7 +77,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 		Browser: must(identity.NewBrowser(identity.BrowserConfig{
 			Issuer: w.iss.URL, ClientID: pagesID, Seal: w.vault.AEAD("browser session"), Now: w.now,
 		}))(t),
-		Providers: w.providers, Modules: modules(), Now: w.now,
+		Providers: w.providers, Modules: append(modules(), tools.Module{Tools: []tools.Tool{replaceTool()}}), Now: w.now,
 		Log:        slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		ClientName: func(_ context.Context, id string) string { return "Client <" + id + ">" },
 	}
