@@ -92,6 +92,7 @@ func (c *crowd) arrive(t *testing.T, name string) *person {
 	for _, tool := range []string{"github_search_issues", "calendar_create_event"} {
 		check(t, c.connect(p, tool))
 	}
+	check(t, p.allowWrites())
 	return p
 }
 

@@ -21,6 +21,8 @@ import (
 // has to be in TestForgetMe's journey, or among the others.
 var ownership = map[string]string{
 	"session": "person", "ticket": "person", "flow": "person", "replacement": "person", "accounts": "person",
+	"approval": "person", "approval link": "person", "approval question": "person", "approval ticket": "person",
+	"permission":      "person",
 	"authserver code": "person", "authserver consent": "person", "authserver refresh family": "person",
 
 	"lease":      "person, elsewhere", // store's TestForget and TestForgottenInARefresh
@@ -130,6 +132,7 @@ func TestForgetMe(t *testing.T) {
 	check(t, elsewhere.visitor.open(d.URL+"/connections"))
 	check(t, elsewhere.visitor.press("again"))
 
+	alice.leaveApprovals(t)
 	owner, bobs := identity.OwnerOf(d.URL, "alice"), identity.OwnerOf(d.URL, "bob")
 	want := []string{"grant at github", "grant at google"}
 	for kind, whose := range ownership {
@@ -160,6 +163,28 @@ func TestForgetMe(t *testing.T) {
 	if bob.last.IsError {
 		t.Errorf("bob: %s", bob.last.Body)
 	}
+}
+
+// leaveApprovals leaves a permission, a call that waits for a decision, a decision that
+// waits for its call, and a question in a client.
+func (p *person) leaveApprovals(t *testing.T) {
+	t.Helper()
+	write := func(c *mcpClient, title string) answer {
+		a, err := c.call("github_write_issue", map[string]any{"owner": "alice-dev", "repo": "garden", "title": title})
+		check(t, err)
+		return a
+	}
+	check(t, p.openLink(write(p.client, "decided").Link))
+	check(t, p.visitor.press("Approve"))
+	check(t, p.visitor.sees("can do it once"))
+	write(p.client, "waiting")
+	other := newMCPClient(p.client.base, forming)
+	other.token = p.client.token
+	if a := write(other, "asked"); a.Form == "" {
+		t.Fatalf("no form: %s", a.Body)
+	}
+	check(t, p.openLink(p.client.base+"/connections"))
+	check(t, p.visitor.pick("Ask me before every change", "Set for"))
 }
 
 // afterwards holds what alice's clients and browsers can still do: nothing.

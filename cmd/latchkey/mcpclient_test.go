@@ -22,10 +22,14 @@ type dialect string
 const (
 	modern    dialect = "modern"    // 2026-07-28 with URL elicitation
 	eliciting dialect = "eliciting" // 2025-11-25 with URL elicitation
+	forming   dialect = "forming"   // 2026-07-28 with form elicitation
 	plain     dialect = "plain"     // 2025-06-18 with no capability at all
 )
 
-var revision = map[dialect]string{modern: "2026-07-28", eliciting: "2025-11-25", plain: "2025-06-18"}
+var revision = map[dialect]string{modern: "2026-07-28", forming: "2026-07-28", eliciting: "2025-11-25", plain: "2025-06-18"}
+
+// stateless reports whether d is of the revision that has no handshake.
+func (d dialect) stateless() bool { return revision[d] == revision[modern] }
 
 // An mcpClient is one person's MCP client: it registers, signs in through a
 // visitor, and speaks JSON-RPC over HTTP plainly, so that a test sees what is on
@@ -168,8 +172,9 @@ func decodeOK(res *http.Response) (map[string]any, error) {
 type answer struct {
 	Status  int    // HTTP
 	Body    string // of the HTTP answer, for failures
-	Channel string // how it asks to connect: "input_required", "-32042", "text"; or ""
-	Link    string // where to connect, on any channel
+	Channel string // how it asks to connect or approve: "input_required", "-32042", "text"; or ""
+	Link    string // where to, on any channel
+	Form    string // the message of a form
 	Text    string // what a model reads
 	IsError bool
 	Data    json.RawMessage // structuredContent
@@ -204,7 +209,8 @@ func (c *mcpClient) call(tool string, arguments any) (answer, error) {
 }
 
 // retry repeats the call that a asked input for, with action ("accept", "decline"
-// or "cancel") as the person's answer, as the revision 2026-07-28 wants it.
+// or "cancel") as the person's answer, as the revision 2026-07-28 wants it. A form is
+// accepted with its box ticked.
 func (c *mcpClient) retry(a answer, action string) (answer, error) {
 	params := map[string]any{"requestState": a.State}
 	for k, v := range a.call {
@@ -213,7 +219,11 @@ func (c *mcpClient) retry(a answer, action string) (answer, error) {
 	if len(a.Inputs) > 0 {
 		responses := map[string]any{}
 		for _, key := range a.Inputs {
-			responses[key] = map[string]any{"action": action}
+			response := map[string]any{"action": action}
+			if a.Form != "" && action == "accept" {
+				response["content"] = map[string]any{"approve": true}
+			}
+			responses[key] = response
 		}
 		params["inputResponses"] = responses
 	}
@@ -223,7 +233,7 @@ func (c *mcpClient) retry(a answer, action string) (answer, error) {
 // send sends one request in the client's dialect, with a handshake first where the
 // dialect has one.
 func (c *mcpClient) send(method string, params map[string]any) (answer, error) {
-	if c.dialect != modern && c.session == "" {
+	if !c.dialect.stateless() && c.session == "" {
 		if err := c.initialize(); err != nil {
 			return answer{}, err
 		}
@@ -255,8 +265,11 @@ func (c *mcpClient) hello() map[string]any {
 }
 
 func (c *mcpClient) capabilities() map[string]any {
-	if c.dialect == plain {
+	switch c.dialect {
+	case plain:
 		return map[string]any{}
+	case forming:
+		return map[string]any{"elicitation": map[string]any{"form": map[string]any{}}}
 	}
 	return map[string]any{"elicitation": map[string]any{"url": map[string]any{}}}
 }
@@ -265,9 +278,9 @@ func (c *mcpClient) capabilities() map[string]any {
 func (c *mcpClient) newRequest(method string, params map[string]any) (*http.Request, error) {
 	c.id++
 	message := map[string]any{"jsonrpc": "2.0", "id": c.id, "method": method, "params": params}
-	if c.dialect == modern {
+	if c.dialect.stateless() {
 		message["params"] = withMeta(params, map[string]any{
-			"io.modelcontextprotocol/protocolVersion":    revision[modern],
+			"io.modelcontextprotocol/protocolVersion":    revision[c.dialect],
 			"io.modelcontextprotocol/clientInfo":         map[string]any{"name": "test", "version": "1"},
 			"io.modelcontextprotocol/clientCapabilities": c.capabilities(),
 		})
@@ -310,7 +323,7 @@ func (c *mcpClient) headers(h http.Header, method string, params map[string]any)
 	if c.session != "" {
 		h.Set("Mcp-Session-Id", c.session)
 	}
-	if c.dialect == modern {
+	if c.dialect.stateless() {
 		h.Set("Mcp-Method", method)
 		if name, ok := params["name"].(string); ok {
 			h.Set("Mcp-Name", name)
@@ -326,7 +339,7 @@ func withMeta(params map[string]any, meta map[string]any) map[string]any {
 	return all
 }
 
-var connectLink = regexp.MustCompile(`https?://[^\s"')\]>]+/connect/[A-Za-z0-9_-]+`)
+var ourLink = regexp.MustCompile(`https?://[^\s"')\]>]+/(connect|approve)/[A-Za-z0-9_-]+`)
 
 // readAnswer makes sense of an HTTP answer.
 func readAnswer(status int, h http.Header, body []byte) answer {
@@ -348,7 +361,7 @@ func readAnswer(status int, h http.Header, body []byte) answer {
 	a.result = message.Result
 	if e := message.Error; e != nil {
 		a.IsError, a.Text = true, e.Message
-		if a.Link = connectLink.FindString(string(e.Data)); a.Link != "" {
+		if a.Link = ourLink.FindString(string(e.Data)); a.Link != "" {
 			a.Channel = fmt.Sprint(e.Code)
 		}
 		return a
@@ -373,14 +386,25 @@ func (a *answer) readResult() {
 	a.IsError, a.Data, a.State = r.IsError, r.StructuredContent, r.RequestState
 	for key, request := range r.InputRequests {
 		a.Inputs = append(a.Inputs, key)
-		a.Link = connectLink.FindString(string(request))
+		a.Link, a.Form = ourLink.FindString(string(request)), formOf(request)
 	}
 	switch {
 	case r.ResultType == "input_required":
 		a.Channel = r.ResultType
-	case r.IsError && connectLink.MatchString(a.Text):
-		a.Channel, a.Link = "text", connectLink.FindString(a.Text)
+	case r.IsError && ourLink.MatchString(a.Text):
+		a.Channel, a.Link = "text", ourLink.FindString(a.Text)
 	}
+}
+
+// formOf is the message of an input request that is a form.
+func formOf(request json.RawMessage) string {
+	var r struct {
+		Params struct{ Mode, Message string }
+	}
+	if json.Unmarshal(request, &r) != nil || r.Params.Mode != "form" {
+		return ""
+	}
+	return r.Params.Message
 }
 
 // lastEvent is the data of an event stream's last event.

@@ -41,6 +41,9 @@ var private = map[string][]string{
 func TestNonInterference(t *testing.T) {
 	d := startDemo(t, "")
 	people := twoPeople(t, d.URL)
+	for _, p := range people {
+		check(t, p.allowWrites()) // so that writes reach the providers
+	}
 	seePrivate(t, people)
 	list, err := people[0].client.tools()
 	check(t, err)

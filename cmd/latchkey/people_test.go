@@ -65,6 +65,14 @@ func (p *person) call(tool string, arguments any) (err error) {
 	return err
 }
 
+// allowWrites has the person's client never ask before it writes.
+func (p *person) allowWrites() error {
+	if err := p.openLink(p.client.base + "/connections"); err != nil {
+		return err
+	}
+	return p.visitor.pick("Never ask", "Set for")
+}
+
 // connected is a person who is signed in and has connected a provider by using a
 // tool of it.
 func (p *person) connectFor(tool string, arguments any) error {

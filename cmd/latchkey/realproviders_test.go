@@ -70,11 +70,17 @@ func callThroughEmulator(t *testing.T, browser *chromium, d *running, person str
 	browser.sees("You can go back to the client now.")
 	client.next("tools")
 	line := client.line()
-	if link, asked := line["open"]; asked {
-		browser.open(link.(string))
+	if link, asked := line["open"].(string); asked && strings.Contains(link, "/connect/") {
+		browser.open(link)
 		browser.press("Continue to " + c.provider)
 		browser.run(chromedp.Click(fmt.Sprintf(`//button[.//*[@class="user-login" and starts-with(., %q)]]`, person)))
 		browser.sees("Connected as")
+		line = client.line()
+	}
+	if link, asked := line["open"]; asked { // before a destructive tool
+		browser.open(link.(string))
+		browser.press("Approve")
+		browser.sees("can do it once")
 		line = client.line()
 	}
 	text := asJSON(t, line)

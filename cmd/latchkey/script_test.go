@@ -142,7 +142,7 @@ type sentence struct {
 }
 
 var sentences = []sentence{
-	{`adds Latchkey to an? (modern|eliciting|plain) client`, func(w *world, p *person, m []string) error {
+	{`adds Latchkey to an? (modern|forming|eliciting|plain) client`, func(w *world, p *person, m []string) error {
 		p.client = newMCPClient(w.base(), dialect(m[0]))
 		return p.signIn()
 	}},
@@ -158,10 +158,16 @@ var sentences = []sentence{
 	{`calls (\w+) with (\{.*\})`, func(w *world, p *person, m []string) error {
 		return p.call(m[0], json.RawMessage(m[1]))
 	}},
-	{`is asked to connect, by (input_required|error -32042|text)`, func(w *world, p *person, m []string) error {
-		want := strings.TrimPrefix(m[0], "error ")
-		if p.last.Channel != want || !strings.HasPrefix(p.last.Link, w.base()+"/connect/") {
+	{`is asked to (connect|approve), by (input_required|error -32042|text)`, func(w *world, p *person, m []string) error {
+		want := strings.TrimPrefix(m[1], "error ")
+		if p.last.Channel != want || !strings.HasPrefix(p.last.Link, w.base()+"/"+m[0]+"/") {
 			return fmt.Errorf("asked by %q to open %q: %s", p.last.Channel, p.last.Link, p.last.Body)
+		}
+		return nil
+	}},
+	{`is shown a form with (.+)`, func(w *world, p *person, m []string) error {
+		if p.last.Channel != "input_required" || !strings.Contains(p.last.Form, m[0]) {
+			return fmt.Errorf("asked by %q with %q: %s", p.last.Channel, p.last.Form, p.last.Body)
 		}
 		return nil
 	}},
@@ -174,7 +180,7 @@ var sentences = []sentence{
 	{`opens (/\S*)`, func(w *world, p *person, m []string) error {
 		return p.openLink(w.base() + m[0])
 	}},
-	{`picks (\S+) and presses (.+)`, func(w *world, p *person, m []string) error {
+	{`picks (.+) and presses (.+)`, func(w *world, p *person, m []string) error {
 		return p.visitor.pick(m[0], m[1])
 	}},
 	{`presses (.+)`, func(w *world, p *person, m []string) error {
