@@ -44,6 +44,19 @@ func TestPages(t *testing.T) {
 	browser.sees("Connected as @alice-dev")
 	browser.shots("connections")
 
+	check(t, alice.call("github_write_issue", map[string]any{
+		"owner": "alice-dev", "repo": "garden", "title": "Order seeds for spring", "labels": []string{"shopping", "spring"},
+		"body": "Tomatoes, beans and peas.\n\nFrom the shop in town:\n- two bags of soil\n- one bag of compost",
+	}))
+	browser.open(alice.last.Link)
+	browser.sees("Order seeds for spring")
+	browser.shots("approve")
+	browser.press("Approve")
+	browser.sees("can do it once")
+	browser.shots("approved")
+	browser.press("Your connections")
+	browser.sees("Before your clients write")
+
 	browser.clickID("connect-github")
 	browser.press("Continue to GitHub")
 	browser.clickID("as-bob")
