@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -59,12 +60,26 @@ func (s *server) consent(ctx context.Context, c *call, st state) (store.Info, *m
 		answer, err := s.notProposed(ctx, c, st, err)
 		return store.Info{}, answer, err
 	}
+	if out, err := s.repeated(ctx, c, p.Account); !errors.Is(err, store.ErrNotFound) {
+		answer, err := s.again(ctx, c, st, out, err)
+		return store.Info{}, answer, err
+	}
 	approved, err := s.approved(ctx, c, p)
 	if approved && err == nil {
 		return p.account, nil, nil
 	}
 	answer, err := s.unapproved(ctx, c, p, err)
 	return store.Info{}, answer, err
+}
+
+// again answers a call that does nothing any more, since an earlier one had its
+// idempotency_key: nobody is asked about that.
+func (s *server) again(ctx context.Context, c *call, st state, out json.RawMessage, err error) (*mcp.CallToolResult, error) {
+	if err != nil {
+		return s.notProposed(ctx, c, st, err)
+	}
+	c.request.outcome = outcomeOK
+	return succeeded(string(out)), nil
 }
 
 // propose is c for its person. Nobody is asked about a call that can't be made: the

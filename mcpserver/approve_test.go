@@ -571,3 +571,20 @@ func TestAnApprovalLinkThatCanNotBeMade(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+// A call whose idempotency_key was used does nothing, so nobody is asked about it.
+func TestARepeatedKeyIsNotAskedAbout(t *testing.T) {
+	w := newMaker(t)
+	w.makes(`{"title":"z"}`, `{"number":1}`, 1) // by which the client is known
+	w.permit("test-client", store.AskToWrite)
+	text, _ := w.call(w.issuer.Token("alice"), "note_make", one)
+	if !strings.Contains(text, "/approve/") {
+		t.Fatal(text)
+	}
+	w.makes(one, "/approve/", 0)
+	w.decide(text, true)
+	w.makes(one, `{"number":2}`, 1)
+	w.makes(one, `{"number":2}`, 0)
+	w.makes(`{"title":"b","idempotency_key":"k1"}`, "with other arguments", 0)
+	w.makes(`{"title":"a","idempotency_key":"k2"}`, "/approve/", 0)
+}

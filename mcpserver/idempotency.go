@@ -70,24 +70,54 @@ func (s *server) begin(b *bound, key string) (item store.Item[keyed], begun bool
 		return item, false, err
 	}
 	ctx := context.WithoutCancel(b.ctx) // one that gives up doesn't know what was kept
-	digest := sha256.Sum256(tools.Canonical(b.arguments))
 	owner := b.caller.Principal().Digest()
-	fresh := keyed{Arguments: digest[:], Account: b.account(), Until: s.Now().Add(keyTime).Unix()}
+	fresh := b.begun(b.account(), s.Now())
 	for range 3 { // the earlier one may be taken away in between
 		err = s.keyed.Put(ctx, key, owner, keyLife, fresh)
 		if !errors.Is(err, store.ErrConflict) {
 			return store.Item[keyed]{Value: fresh, Owner: owner, Version: 1}, err == nil, err
 		}
 		item, err = s.keyed.Get(ctx, key)
-		if err == nil && (!bytes.Equal(item.Value.Arguments, fresh.Arguments) || item.Value.Account != fresh.Account) {
-			return item, false, &tools.Error{Message: "This idempotency_key was used within 24 hours with other arguments or another account. " +
-				"For something new, use a new key; to repeat a call, repeat its arguments exactly."}
+		if err == nil {
+			err = item.Value.is(fresh)
 		}
 		if !errors.Is(err, store.ErrNotFound) {
 			return item, false, err
 		}
 	}
 	return item, false, err
+}
+
+// begun is what is kept of c when it begins at now.
+func (c *call) begun(account string, now time.Time) keyed {
+	digest := sha256.Sum256(tools.Canonical(c.arguments))
+	return keyed{Arguments: digest[:], Account: account, Until: now.Add(keyTime).Unix()}
+}
+
+// is says that k is of another call than the one with its key that begins now.
+func (k keyed) is(fresh keyed) error {
+	if bytes.Equal(k.Arguments, fresh.Arguments) && k.Account == fresh.Account {
+		return nil
+	}
+	return &tools.Error{Message: "This idempotency_key was used within 24 hours with other arguments or another account. " +
+		"For something new, use a new key; to repeat a call, repeat its arguments exactly."}
+}
+
+// repeated is once's answer where the call's key was used before; store.ErrNotFound
+// where the handler would run.
+func (s *server) repeated(ctx context.Context, c *call, account string) (json.RawMessage, error) {
+	key, ok := c.key()
+	if !ok {
+		return nil, store.ErrNotFound
+	}
+	item, err := s.keyed.Get(ctx, key)
+	if err == nil {
+		err = item.Value.is(c.begun(account, s.Now()))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.before(item.Value)
 }
 
 // before is the answer to a call whose key was used before.

@@ -27,11 +27,7 @@ func (t Tool) Checked(arguments json.RawMessage) (json.RawMessage, error) {
 	if text := bytes.TrimSpace(arguments); len(text) == 0 || string(text) == "null" {
 		return json.RawMessage("{}"), nil
 	}
-	value, err := readNumbers(arguments)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(value)
+	return Canonical(arguments), nil
 }
 
 // Explain is all of arguments, in the schema's order, for a person who is to say
