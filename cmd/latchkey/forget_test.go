@@ -25,9 +25,10 @@ var ownership = map[string]string{
 	"permission":      "person",
 	"authserver code": "person", "authserver consent": "person", "authserver refresh family": "person",
 
-	"lease":      "person, elsewhere", // store's TestForget and TestForgottenInARefresh
-	"revocation": "person, stays",     // until it is over
-	"cutoff":     "person, stays",     // for store.CutoffLife
+	"lease":           "person, elsewhere", // store's TestForget and TestForgottenInARefresh
+	"idempotency key": "person, elsewhere", // mcpserver's TestKeysAreForgotten
+	"revocation":      "person, stays",     // until it is over
+	"cutoff":          "person, stays",     // for store.CutoffLife
 
 	"signin": "nobody yet", "authserver upstream login": "nobody yet",
 	"authserver client": "nobody", "authserver keys": "nobody",
