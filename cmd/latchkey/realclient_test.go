@@ -130,3 +130,21 @@ func TestRealClientDecline(t *testing.T) {
 		t.Fatalf("a declined link must end in an error result: %s", text)
 	}
 }
+
+// A client that has forms shows what will be done in one, and what its person approves
+// is done.
+func TestRealClientApprovesInAForm(t *testing.T) {
+	browser, d := newChromium(t), startDemo(t, "")
+	client := startNode(t, "client.mjs", d.URL+"/mcp", "auto", "form", "accept",
+		"github_write_issue", `{"owner":"alice-dev","repo":"garden","title":"Buy a rake"}`)
+	browser.signIn(client.next("open").(string), "alice")
+	client.next("tools")
+	browser.connect(linkIn(t, client.next("result"), d.URL), "GitHub", "alice")
+	client.say("again")
+	if form := client.next("form").(string); !strings.Contains(form, "│ Buy a rake") || !strings.Contains(form, "as @alice-dev") {
+		t.Errorf("the form says %s", form)
+	}
+	if text := asJSON(t, client.next("result")); !strings.Contains(text, "Buy a rake") || strings.Contains(text, `"isError":true`) {
+		t.Errorf("approved, and answered %s", text)
+	}
+}

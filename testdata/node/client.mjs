@@ -1,10 +1,10 @@
 // A whole MCP client from npm @modelcontextprotocol/client, driven by a test: it discovers, registers,
 // waits for a person to sign in, calls one tool, and reports what it sees as one JSON object a line.
 //
-//   node client.mjs URL auto|legacy url|plain accept|decline TOOL ARGUMENTS
+//   node client.mjs URL auto|legacy url|form|plain accept|decline TOOL ARGUMENTS
 //
 // "auto" negotiates the newest protocol revision, "legacy" is the library's default. "url" declares
-// URL elicitation, "plain" declares nothing. A line {"open": URL} asks the test to open URL in a browser.
+// URL elicitation, "form" declares forms, and ticks their box, "plain" declares nothing. A line {"open": URL} asks the test to open URL in a browser.
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import {
@@ -46,13 +46,19 @@ const authProvider = {
 
 const newClient = () => {
   const client = new Client({ name: 'real-client', version: '1.0.0' }, {
-    capabilities: elicitation === 'url' ? { elicitation: { url: {} } } : {},
+    capabilities: elicitation === 'plain' ? {} : { elicitation: { [elicitation]: {} } },
     ...(era === 'auto' && { versionNegotiation: { mode: 'auto' } }),
   });
   if (elicitation === 'url') {
     client.setRequestHandler('elicitation/create', async (request) => {
       say({ open: request.params.url, why: 'elicitation', message: request.params.message });
       return { action: answer };
+    });
+  }
+  if (elicitation === 'form') {
+    client.setRequestHandler('elicitation/create', async (request) => {
+      say({ form: request.params.message });
+      return answer === 'accept' ? { action: answer, content: { approve: true } } : { action: answer };
     });
   }
   return client;
