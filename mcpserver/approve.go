@@ -22,6 +22,9 @@ const (
 	// longestForm is how many characters a form's message may have. What doesn't fit
 	// isn't cut, since what isn't shown can't be approved: the page shows all of it.
 	longestForm = 4000
+	// largestAsked is how many bytes of arguments a person is asked about. They are kept
+	// until there is an answer.
+	largestAsked = 256 << 10
 )
 
 var errAnswered = errors.New("the question was answered before")
@@ -166,8 +169,22 @@ func (s *server) unapproved(ctx context.Context, c *call, p proposal, err error)
 		c.request.outcome = outcomeFailed
 		return s.broken(c.name(), err), nil
 	}
+	if reason := s.unaskable(c, p); reason != "" {
+		return failed(reason), nil
+	}
 	c.request.outcome = outcomeApprove
 	return s.askApproval(ctx, c, p)
+}
+
+// unaskable is why the person is not asked about p, for the model; "" where they are.
+func (s *server) unaskable(c *call, p proposal) string {
+	if len(p.Arguments) > largestAsked {
+		return fmt.Sprintf("The user has to approve each call of %s, and this one is too large to be shown: send at most %d KiB.", c.name(), largestAsked>>10)
+	}
+	if !s.calls.allowQuestion(c.caller.Principal().Digest(), s.Now()) {
+		return "The user was asked too often. Wait until they have answered what they were asked, then go on."
+	}
+	return ""
 }
 
 // askApproval asks the person, on the best channel that the client declared: in a form

@@ -8,7 +8,8 @@
 // tool's egress contract on every hop and attaches the caller's own credential. What
 // a client carries from call to call is sealed for its caller and that call alone, and
 // a write with an idempotency key is never begun a second time within a day, unless
-// it is known that the first changed nothing.
+// it is known that the first changed nothing. A tool that writes runs only past its
+// person's consent: what they approve is one call, used up before the handler begins.
 package mcpserver
 
 import (

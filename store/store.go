@@ -22,6 +22,9 @@
 //   - who has a living token doesn't wait for a refresh;
 //   - of several accounts of one provider a client gets the one that the person chose,
 //     and none where nobody can tell which that is;
+//   - what a client may do without asking, only its person's own browser says, and what
+//     they approve is one call of one client, which is on record and used up before it
+//     is made;
 //   - a disconnected token can do nothing any more but be revoked, which is tried
 //     for 24 hours and then recorded, whatever came of it.
 package store
