@@ -21,15 +21,13 @@ func listEvents() tools.Tool {
 		Provider: provider,
 		Scopes:   []string{google.CalendarEventsReadonlyScope},
 		ReadOnly: true, Idempotent: true,
-		Egress: []tools.Rule{{
-			Method: http.MethodGet, Host: host, Path: events,
-			Query: []string{"timeMin", "timeMax", "timeZone", "q", "maxResults", "pageToken", "singleEvents", "orderBy", "alt", "prettyPrint"},
-		}},
+		Egress: []tools.Rule{rule(http.MethodGet, events,
+			"timeMin", "timeMax", "timeZone", "q", "maxResults", "pageToken", "singleEvents", "orderBy", "fields")},
 	}, list)
 }
 
 type listInput struct {
-	Calendar string `json:"calendar,omitempty" jsonschema:"calendar id (default primary)" pattern:"^[A-Za-z0-9_][A-Za-z0-9._+#@-]*$" maxLength:"254"`
+	Calendar string `json:"calendar,omitempty" jsonschema:"calendar id (default primary)"`
 	Start    string `json:"start,omitempty" jsonschema:"events that end after it, like 2026-01-31T09:00:00+01:00, or a date with time_zone (default now)" maxLength:"40"`
 	End      string `json:"end,omitempty" jsonschema:"events that begin before it, like start" maxLength:"40"`
 	TimeZone string `json:"time_zone,omitempty" jsonschema:"IANA zone for dates here and for times in the answer (default the calendar's)" maxLength:"64"`
@@ -46,28 +44,37 @@ type listOutput struct {
 }
 
 func list(ctx context.Context, api *http.Client, in listInput) (listOutput, error) {
-	if in.Calendar == "" {
-		in.Calendar = primary
-	}
-	p, err := in.page(tools.Info(ctx).Now())
-	if err != nil {
+	var err error
+	if in.Calendar, err = calendarID(in.Calendar); err != nil {
 		return listOutput{}, err
 	}
 	service, err := connect(ctx, api)
 	if err != nil {
 		return listOutput{}, err
 	}
-	result, err := p.ask(service.List(in.Calendar).Context(ctx), in).Do()
+	times, err := newReader(in.TimeZone, func() (*time.Location, error) { return zoneOf(ctx, service, in.Calendar) })
 	if err != nil {
-		return listOutput{}, listFault(err, in)
+		return listOutput{}, err
+	}
+	p, err := in.page(tools.Info(ctx).Now(), times)
+	if err != nil {
+		return listOutput{}, err
+	}
+	result, err := p.ask(service.Events.List(in.Calendar).Context(ctx), in).Do()
+	if err != nil {
+		return listOutput{}, explain(err, about{calendar: in.Calendar, paged: in.Cursor != ""})
 	}
 	if result == nil {
-		return listOutput{}, told("Google Calendar didn't answer as it should. Try again in a minute.")
+		return listOutput{}, unanswered(about{})
 	}
-	out := listOutput{TimeZone: result.TimeZone, Events: make([]event, 0, len(result.Items)), Untrusted: untrusted}
+	where, err := itsZone(result.TimeZone)
+	if err != nil {
+		return listOutput{}, err
+	}
+	out := listOutput{TimeZone: result.TimeZone, Events: make([]event, 0, len(result.Items)), Untrusted: tools.Untrusted}
 	for _, e := range result.Items {
 		if e != nil {
-			out.Events = append(out.Events, shown(e))
+			out.Events = append(out.Events, shown(e, where, full))
 		}
 	}
 	if result.NextPageToken != "" {
@@ -83,14 +90,11 @@ type page struct{ from, until, token string }
 // wants the same start on every page, and "now" would move.
 const cursorMark = "~"
 
-func (in listInput) page(now time.Time) (page, error) {
-	where, err := zone(in.TimeZone)
-	if err != nil {
-		return page{}, err
-	}
+func (in listInput) page(now time.Time, times *reader) (page, error) {
+	var err error
 	p := page{from: now.UTC().Format(time.RFC3339)}
 	if in.Start != "" {
-		start, err := moment("start", in.Start, where)
+		start, err := times.moment("start", in.Start)
 		if err != nil {
 			return page{}, err
 		}
@@ -101,7 +105,7 @@ func (in listInput) page(now time.Time) (page, error) {
 			return page{}, err
 		}
 	}
-	return p.upTo(in, where)
+	return p.upTo(in, times)
 }
 
 // readCursor takes a cursor apart; from is the start that the arguments ask for.
@@ -117,11 +121,11 @@ func (in listInput) readCursor(from string) (string, string, error) {
 }
 
 // upTo adds the end, which must be after the start.
-func (p page) upTo(in listInput, where *time.Location) (page, error) {
+func (p page) upTo(in listInput, times *reader) (page, error) {
 	if in.End == "" {
 		return p, nil
 	}
-	end, err := moment("end", in.End, where)
+	end, err := times.moment("end", in.End)
 	if err != nil {
 		return page{}, err
 	}
