@@ -202,7 +202,7 @@ func (cal *calendar) busy(w window) []object {
 	list := cal.occurrences(w, true)
 	slices.SortStableFunc(list, func(a, b occurrence) int { return a.start.Compare(b.start) })
 	for _, o := range list {
-		if o.event.Body["transparency"] != "transparent" {
+		if o.event.Body["transparency"] != "transparent" && !o.event.Cancelled {
 			busy = append(busy, object{"start": stamp(o.start), "end": stamp(o.end)})
 		}
 	}
