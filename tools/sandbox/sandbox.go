@@ -117,6 +117,7 @@ func (s *Sandbox) Google() http.Handler {
 	mux.Handle("GET /v1/userinfo", s.googleAPI(s.googleUserinfo))
 	for pattern, h := range map[string]handler{
 		"GET /users/me/calendarList":                      s.calendarList,
+		"GET /calendars/{calendar}":                       s.getCalendar,
 		"GET /calendars/{calendar}/events":                s.listEvents,
 		"POST /calendars/{calendar}/events":               s.insertEvent,
 		"POST /calendars/{calendar}/events/quickAdd":      s.quickAdd,
