@@ -33,7 +33,7 @@ const (
 func Module() tools.Module {
 	return tools.Module{
 		Name: "calendar", Title: "Google Calendar", Provider: provider,
-		Tools: []tools.Tool{listEvents(), createEvent()},
+		Tools: []tools.Tool{calendarContext(), listCalendars(), listEvents(), getEvent(), listInstances(), freeBusy(), findTime(), createEvent()},
 	}
 }
 
@@ -65,9 +65,13 @@ func calendarID(id string) (string, error) {
 		return primary, nil
 	}
 	if !plainID(id) {
-		return "", told("calendar %.80q is no calendar id. Use primary, or an id that calendar_list_calendars gives.", id)
+		return "", badCalendar(id)
 	}
 	return id, nil
+}
+
+func badCalendar(id string) error {
+	return told("%.80q is no calendar id. Use primary, or an id that calendar_list_calendars gives.", id)
 }
 
 // checkEvent is calendarID for an event's id.

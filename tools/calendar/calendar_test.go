@@ -23,6 +23,12 @@ func message(t *testing.T, result json.RawMessage, err error) string {
 	return tooltest.Message(t, result, err)
 }
 
+// cursor is one that the tool could have given for arguments.
+func cursor(t *testing.T, tool, arguments, state string) string {
+	t.Helper()
+	return tooltest.At(t, calendar.Module(), http.NotFoundHandler()).Cursor(t, tool, arguments, state)
+}
+
 // berlin answers the question for a calendar's zone, and no other.
 func berlin(t *testing.T) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -40,7 +46,8 @@ func googleError(code int, reason, text string) string {
 }
 
 func TestErrors(t *testing.T) {
-	const list, paged, create = `{}`, `{"cursor":"2026-01-31T09:00:00Z~t"}`, `{"summary":"a",` + times + `}`
+	const list, create = `{}`, `{"summary":"a",` + times + `}`
+	paged := `{"cursor":"` + cursor(t, "calendar_list_events", `{}`, `{"f":"2026-01-31T09:00:00Z","p":[{"t":"t"}]}`) + `"}`
 	for name, c := range map[string]struct {
 		arguments string
 		status    int
@@ -107,10 +114,10 @@ func TestTransportErrorsStay(t *testing.T) {
 	want := errors.New("from the bound client")
 	client := &http.Client{Transport: failing{want}}
 	for _, tool := range calendar.Module().Tools {
-		arguments := `{}`
-		if tool.Spec().Name == "calendar_create_event" {
-			arguments = `{"summary":"a","start":"2026-01-31","end":"2026-02-01"}`
-		}
+		arguments := map[string]string{
+			"calendar_create_event": `{"summary":"a","start":"2026-01-31","end":"2026-02-01"}`, "calendar_find_time": `{"minutes":30}`,
+			"calendar_get_event": `{"event":"a"}`, "calendar_list_instances": `{"event":"a"}`,
+		}[tool.Spec().Name]
 		if _, err := tool.Call(t.Context(), client, json.RawMessage(arguments)); !errors.Is(err, want) {
 			t.Errorf("%s: got %v", tool.Spec().Name, err)
 		}

@@ -111,6 +111,14 @@ func (r *reader) moment(field, text string) (time.Time, error) {
 	return t, err
 }
 
+// optional is moment, or the zero time for "".
+func (r *reader) optional(field, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	return r.moment(field, text)
+}
+
 func isDate(text string) bool {
 	_, err := time.Parse(time.DateOnly, text)
 	return err == nil
