@@ -193,14 +193,28 @@ func askBusy(ctx context.Context, service *google.Service, ids []string, from, u
 	}
 	out := busyness{busy: map[string][]period{}}
 	for _, id := range ids {
-		calendar, ok := result.Calendars[id]
-		if !ok || len(calendar.Errors) > 0 {
+		calendar, there := result.Calendars[id]
+		switch why := failed(calendar); {
+		case !there, why == "notFound":
 			out.unseen = append(out.unseen, clip(id, 254))
-			continue
+		case why != "":
+			return busyness{}, told("Google doesn't say when %.254q is busy (%s). Try again in a minute, or leave it out.", id, clip(why, 100))
+		default:
+			out.busy[id] = merged(periods(calendar.Busy))
 		}
-		out.busy[id] = merged(periods(calendar.Busy))
 	}
 	return out, nil
+}
+
+// failed is why Google doesn't tell of a calendar, or "".
+func failed(calendar google.FreeBusyCalendar) string {
+	if len(calendar.Errors) == 0 {
+		return ""
+	}
+	if first := calendar.Errors[0]; first != nil && first.Reason != "" {
+		return first.Reason
+	}
+	return "for no reason"
 }
 
 func periods(list []*google.TimePeriod) (out []period) {

@@ -48,7 +48,7 @@ func TestFreeBusy(t *testing.T) {
 
 func TestFreeBusyDefaults(t *testing.T) {
 	got, err := call(t, "calendar_free_busy", `{"time_zone":"Asia/Tokyo"}`,
-		busyGoogle(t, `{"items":[{"id":"primary"}],"timeMax":"2027-01-22T08:00:00Z","timeMin":"2027-01-15T08:00:00Z"}`, `{"calendars":{"primary":{}}}`))
+		busyGoogle(t, `{"items":[{"id":"primary"}],"timeMax":"2027-01-22T08:00:00Z","timeMin":"2027-01-15T08:00:00Z"}`, `{"calendars":{"primary":{"busy":[]}}}`))
 	if want := `{"time_zone":"Asia/Tokyo","busy":[]}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v", got, err)
 	}
@@ -56,6 +56,16 @@ func TestFreeBusyDefaults(t *testing.T) {
 		result, err := call(t, tool, map[string]string{"calendar_free_busy": `{"start":"2026-07-31T09:00:00"}`, "calendar_find_time": `{"minutes":30,"start":"2026-07-31T09:00:00"}`}[tool], berlinHere)
 		if got := message(t, result, err); !strings.Contains(got, `has no time zone. The calendar's is Europe/Berlin`) {
 			t.Errorf("%s: got %q", tool, got)
+		}
+	}
+}
+
+// A calendar that Google failed to read is not one that isn't shared.
+func TestFreeBusyFailure(t *testing.T) {
+	for tool, arguments := range map[string]string{"calendar_free_busy": `{}`, "calendar_find_time": `{"minutes":30}`} {
+		result, err := call(t, tool, arguments, busyGoogle(t, "", `{"calendars":{"primary":{"busy":[],"errors":[{"domain":"global","reason":"internalError"}]}}}`))
+		if got := message(t, result, err); !strings.Contains(got, `doesn't say when "primary" is busy (internalError)`) {
+			t.Errorf("%s: %q", tool, got)
 		}
 	}
 }
@@ -131,7 +141,7 @@ func TestFindTime(t *testing.T) {
 		}
 	}
 	// Working hours are those of the zone that was asked for.
-	got, err := call(t, "calendar_find_time", `{"minutes":60,"limit":1,"start":"2026-03-31T00:00:00Z","end":"2026-04-01T00:00:00Z","time_zone":"Asia/Tokyo"}`, busyGoogle(t, "", `{"calendars":{"primary":{}}}`))
+	got, err := call(t, "calendar_find_time", `{"minutes":60,"limit":1,"start":"2026-03-31T00:00:00Z","end":"2026-04-01T00:00:00Z","time_zone":"Asia/Tokyo"}`, busyGoogle(t, "", `{"calendars":{"primary":{"busy":[]}}}`))
 	if want := `{"time_zone":"Asia/Tokyo","slots":["2026-03-31T09:00:00+09:00/2026-03-31T10:00:00+09:00"]}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v", got, err)
 	}

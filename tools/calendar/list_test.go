@@ -206,9 +206,7 @@ func TestListBudget(t *testing.T) {
 		for n := range 30 {
 			g.starts[id] = append(g.starts[id], fmt.Sprintf("2026-01-%02dT%02d:00:00Z", n+1, i))
 		}
-		for _, start := range g.starts[id] {
-			want = append(want, start)
-		}
+		want = append(want, g.starts[id]...)
 	}
 	slices.Sort(want)
 	var got []string
