@@ -116,7 +116,10 @@ func TestProviderThatDoesNotAnswer(t *testing.T) {
 	w := newWorld(t, nil)
 	w.connect("alice")
 	w.provider.answer(func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) })
-	for tool, doubtful := range map[string]bool{"acme_read": false, "acme_write": true} {
+	w.probe = func(ctx context.Context, api *http.Client) (string, error) {
+		return send(ctx, api, http.MethodPost, "https://api.acme.test/question", `{}`)
+	}
+	for tool, doubtful := range map[string]bool{"acme_read": false, "acme_write": true, "acme_probe": false} {
 		text, isError := w.legacy(w.issuer.Token("alice"), "", "", "tools/call", callParams(tool, `{}`)).says(t)
 		if !isError || !strings.Contains(text, "Acme doesn't answer at the moment. Try again") ||
 			strings.Contains(text, "check before calling it again") != doubtful || strings.Contains(text, w.provider.url) {

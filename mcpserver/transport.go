@@ -160,7 +160,7 @@ func (b *bound) send(req *http.Request, rule tools.Rule) (*http.Response, error)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := b.forward(req, grant)
+	resp, err := b.forward(req, grant, rule)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || b.isFresh(grant) {
 		return resp, err
 	}
@@ -174,7 +174,7 @@ func (b *bound) send(req *http.Request, rule tools.Rule) (*http.Response, error)
 		return resp, nil
 	}
 	discard(resp)
-	return b.forward(again, renewed)
+	return b.forward(again, renewed, rule)
 }
 
 // grant has the credential released, after the vault recorded what for.
@@ -257,7 +257,7 @@ func (b *bound) isFresh(grant store.Grant) bool {
 }
 
 // forward is the only place where a credential meets a request.
-func (b *bound) forward(req *http.Request, grant store.Grant) (*http.Response, error) {
+func (b *bound) forward(req *http.Request, grant store.Grant, rule tools.Rule) (*http.Response, error) {
 	out := *req // which is ours already: nobody else sees its headers' values
 	out.URL, out.Header, out.Response = new(*req.URL), maps.Clone(req.Header), nil
 	if out.Header == nil {
@@ -267,7 +267,7 @@ func (b *bound) forward(req *http.Request, grant store.Grant) (*http.Response, e
 	rebase(&out, base)
 	out.Header.Set("Authorization", "Bearer "+grant.Access.Reveal())
 	resp, err := b.Transport.RoundTrip(&out)
-	b.noteWrite(req.Method, resp, err)
+	b.noteWrite(rule, resp, err)
 	b.keys.Outcome(grant, outcome(resp, err))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreached, err)
@@ -287,8 +287,8 @@ func outcome(resp *http.Response, err error) string {
 }
 
 // noteWrite remembers that a request which may change something wasn't refused.
-func (b *bound) noteWrite(method string, resp *http.Response, err error) {
-	if method == http.MethodGet || method == http.MethodHead {
+func (b *bound) noteWrite(rule tools.Rule, resp *http.Response, err error) {
+	if rule.Reads() {
 		return
 	}
 	if err == nil && resp.StatusCode >= 400 && resp.StatusCode < 500 {

@@ -149,6 +149,7 @@ func (w *world) module() tools.Module {
 		{Method: "GET", Host: "api.acme.test", Path: "/redirect/{where}"},
 		{Method: "POST", Host: "api.acme.test", Path: "/items"},
 		{Method: "GET", Host: "files.acme.test", Path: "/file"},
+		{Method: "POST", Host: "api.acme.test", Path: "/question", Safe: true},
 	}
 	spec := func(name string, scope string, egress ...tools.Rule) tools.Spec {
 		return tools.Spec{

@@ -86,6 +86,7 @@ var googleWords = map[string]string{
 	googleCalendar + ".freebusy":        "See when you are busy",
 
 	googleCalendar + ".calendarlist.readonly": "See the list of your calendars",
+	googleCalendar + ".calendars.readonly":    "See the title and time zone of your calendars",
 }
 
 // testingMode is what Google doesn't say in its answer, and what people run into.

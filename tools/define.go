@@ -146,7 +146,7 @@ func (s Spec) checkEgress() error {
 
 // checkAnnotations holds MCP's hints against the contract, which is what is true.
 func (s Spec) checkAnnotations() error {
-	reads := !slices.ContainsFunc(s.Egress, func(r Rule) bool { return !r.reads() })
+	reads := !slices.ContainsFunc(s.Egress, func(r Rule) bool { return !r.Reads() })
 	switch {
 	case s.ReadOnly && !reads:
 		return errors.New("ReadOnly, but its contract can write")

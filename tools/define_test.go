@@ -65,6 +65,8 @@ func TestDefineRefusesWrongDeclarations(t *testing.T) {
 		"read-only with POST":   rule(func(r *tools.Rule) { r.Method = "POST" }),
 		"writes with only GET":  func(s *tools.Spec) { s.ReadOnly = false },
 		"destructive reading":   func(s *tools.Spec) { s.Destructive = true },
+		"a safe DELETE":         rule(func(r *tools.Rule) { r.Method, r.Safe = "DELETE", true }),
+		"a safe GET":            rule(func(r *tools.Rule) { r.Safe = true }),
 		"lower-case method":     rule(func(r *tools.Rule) { r.Method = "get" }),
 		"odd method":            rule(func(r *tools.Rule) { r.Method = "CONNECT" }),
 		"no host":               rule(func(r *tools.Rule) { r.Host = "" }),
@@ -100,6 +102,9 @@ func TestDefineRefusesWrongDeclarations(t *testing.T) {
 			mustPanic(t, func() { tools.Define(s, echo) })
 		})
 	}
+	question := spec() // a safe POST reads
+	question.Egress[0].Method, question.Egress[0].Safe = "POST", true
+	tools.Define(question, echo)
 	tools.Define(spec(), echo) // and nothing is wrong with spec itself
 }
 

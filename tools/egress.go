@@ -15,8 +15,10 @@ import (
 // String is the rule as people and the audit record see it: "GET /user/repos".
 func (r Rule) String() string { return r.Method + " " + r.Path }
 
-// reads reports whether the rule can change nothing at the provider.
-func (r Rule) reads() bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+// Reads reports whether the rule can change nothing at the provider.
+func (r Rule) Reads() bool {
+	return r.Safe || r.Method == http.MethodGet || r.Method == http.MethodHead
+}
 
 var (
 	methods = []string{
@@ -39,6 +41,9 @@ var (
 func (r Rule) check() error {
 	if !slices.Contains(methods, r.Method) {
 		return fmt.Errorf("%q is no method in capitals", r.Method)
+	}
+	if r.Safe && r.Method != http.MethodPost {
+		return fmt.Errorf("%s is safe or not by itself", r.Method)
 	}
 	if !hostName.MatchString(r.Host) {
 		return fmt.Errorf("%q is no plain host name", r.Host)
@@ -147,7 +152,7 @@ func checkTarget(req *http.Request) error {
 		return fmt.Errorf("the header Host %q is not the URL's %q", req.Host, u.Host)
 	case len(req.TransferEncoding) > 0 || len(req.Trailer) > 0:
 		return errors.New("a transfer encoding or trailers of its own")
-	case (Rule{Method: req.Method}).reads() && hasBody(req):
+	case (Rule{Method: req.Method}).Reads() && hasBody(req):
 		return fmt.Errorf("%s with a body", req.Method)
 	}
 	return nil

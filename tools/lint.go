@@ -16,6 +16,9 @@ var allowed = map[string]map[string]string{
 	"calendar_create_event": {
 		"attendees": "whom the caller invites; the event is made in the caller's own calendar",
 	},
+	"calendar_find_time": {
+		"attendees": "whose busy times are asked for; what others share with the caller decides",
+	},
 	"github_write_issue": {
 		"owner": "the repository's owner, part of its name; the caller's own access decides",
 	},

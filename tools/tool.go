@@ -54,6 +54,9 @@ type Rule struct {
 	Path string
 	// Query lists the parameter names that may appear.
 	Query []string
+	// Safe says that the provider describes this POST as one that changes nothing,
+	// like a question too long for a URL (RFC 9110, section 9.2.1).
+	Safe bool
 }
 
 // A Handler does a tool's work with api, the bound client. It returns a *Error for

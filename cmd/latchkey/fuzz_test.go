@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,7 +51,8 @@ func FuzzToolArguments(f *testing.F) {
 	for i := range all {
 		for _, text := range []string{
 			`{}`, `{"query":"is:issue"}`, `{"query":"a","query":"b"}`, `{"Query":"a"}`, `{"owner":"a","repo":"b","title":"c"}`, `{"owner":"a","repo":"..","title":"c"}`,
-			`{"owner":"a%2f","repo":"b","number":1,"state":"closed","labels":["x"]}`, `{"calendar":"a@b#c","start":"2026-01-01T00:00:00Z","query":"?&="}`, `{"calendar":"../x"}`,
+			`{"owner":"a%2f","repo":"b","number":1,"state":"closed","labels":["x"]}`, `{"calendars":["a@b#c"],"start":"2026-01-01T00:00:00Z","query":"?&="}`, `{"calendars":["a","../x"]}`,
+			`{"calendar":"a@b","event":"a_1"}`, `{"calendar":"../x","event":"a"}`, `{"event":"../x"}`, `{"minutes":30,"attendees":["a@b"]}`,
 			`{"summary":"a","start":"2026-12-01","end":"2026-12-02","attendees":["a@b"],"send_invitations":true}`, `{"limit":1e1}`, `[]`, `null`, `{"cursor":"2026-01-01T00:00:00Z~x&y=z"}`,
 		} {
 			f.Add(byte(i), text, `{}`)
@@ -100,8 +102,18 @@ func twice(object string) bool {
 
 // checkWhole holds the places that arguments go to against what they say.
 func checkWhole(t *testing.T, c *contracted, arguments string) {
-	var in struct{ Owner, Repo, Calendar, Query string }
+	var in struct {
+		Owner, Repo, Calendar, Query, Event string
+		Calendars                           []string
+	}
 	_ = json.Unmarshal([]byte(arguments), &in)
+	named := in.Calendars
+	if in.Calendar != "" {
+		named = append(named, in.Calendar)
+	}
+	if len(named) == 0 {
+		named = []string{"primary"}
+	}
 	for _, req := range c.sent {
 		segments := strings.Split(req.URL.EscapedPath(), "/")
 		for i, s := range segments {
@@ -109,7 +121,8 @@ func checkWhole(t *testing.T, c *contracted, arguments string) {
 		}
 		switch {
 		case c.spec.Name == "github_write_issue" && (segments[2] != in.Owner || segments[3] != in.Repo),
-			strings.HasPrefix(c.spec.Name, "calendar_") && in.Calendar != "" && segments[4] != in.Calendar,
+			strings.HasPrefix(c.spec.Name, "calendar_") && len(segments) > 5 && segments[5] == "events" && !slices.Contains(named, segments[4]),
+			strings.HasPrefix(c.spec.Name, "calendar_") && c.spec.ReadOnly && len(segments) > 6 && segments[6] != in.Event,
 			c.spec.Name == "github_search_issues" && !strings.HasPrefix(req.URL.Query().Get("q"), in.Query):
 			t.Errorf("%s of %s goes to %s", c.spec.Name, arguments, req.URL)
 		}

@@ -267,6 +267,9 @@ func (s schemaNode) invent(name, other string, r *rand.Rand) any {
 		}
 		return list
 	case "integer", "number":
+		if s.Minimum != nil && r.IntN(2) == 0 {
+			return *s.Minimum
+		}
 		return pick(r, []any{1, 1, 2, 3, 20, 0, -1, 1 << 40, "1", other})
 	case "boolean":
 		return r.IntN(2) == 0
@@ -303,6 +306,8 @@ func (s schemaNode) inventText(name, other string, r *rand.Rand) string {
 
 func plausible(name, other string) []string {
 	switch {
+	case strings.HasPrefix(name, "day_"):
+		return []string{"08:00", "18:00", "24:00"}
 	case strings.Contains(name, "start"):
 		return []string{"2026-12-01T09:00:00Z", "2026-12-01", "2026-11-20T00:00:00+01:00"}
 	case strings.Contains(name, "end"):

@@ -62,6 +62,12 @@ func newOutside(t testing.TB) *outside {
 		"POST /google/revoke":                                o.revoke,
 		"GET /calendar/v3/calendars/{id}/events":             o.api(o.events),
 		"POST /calendar/v3/calendars/{id}/events":            o.api(o.event),
+
+		"GET /calendar/v3/calendars/{id}/events/{event}":           o.api(o.event),
+		"GET /calendar/v3/calendars/{id}/events/{event}/instances": o.api(o.events),
+		"GET /calendar/v3/users/me/calendarList":                   o.api(o.calendars),
+		"GET /calendar/v3/calendars/{id}":                          o.api(o.calendar),
+		"POST /calendar/v3/freeBusy":                               o.api(o.busy),
 	} {
 		mux.HandleFunc(pattern, h)
 	}
@@ -293,6 +299,17 @@ func (o *outside) event(person, said string) any {
 func (o *outside) events(person, said string) any {
 	return map[string]any{"timeZone": "UTC", "items": []any{o.event(person, said)}}
 }
+
+func (o *outside) calendar(person, said string) any {
+	return map[string]any{"id": person, "summary": canary(person) + " " + said, "timeZone": "UTC"}
+}
+
+func (o *outside) calendars(person, said string) any {
+	return map[string]any{"items": []any{o.calendar(person, said)}}
+}
+
+// busy tells of nobody: the tools then name those that it was asked about.
+func (o *outside) busy(string, string) any { return map[string]any{"calendars": map[string]any{}} }
 
 // seen is how many calls came, and what was wrong with them.
 func (o *outside) seen() (calls int, faults []string) {

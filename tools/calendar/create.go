@@ -3,6 +3,7 @@ package calendar
 import (
 	"context"
 	"net/http"
+	"time"
 
 	google "google.golang.org/api/calendar/v3"
 
@@ -18,15 +19,12 @@ func createEvent() tools.Tool {
 		Can:      "Create events in your calendars, and invite people to them",
 		Provider: provider,
 		Scopes:   []string{google.CalendarEventsScope},
-		Egress: []tools.Rule{{
-			Method: http.MethodPost, Host: host, Path: events,
-			Query: []string{"sendUpdates", "alt", "prettyPrint"},
-		}},
+		Egress:   []tools.Rule{rule(http.MethodPost, events, "sendUpdates"), asksZone()},
 	}, create)
 }
 
 type createInput struct {
-	Calendar        string   `json:"calendar,omitempty" jsonschema:"calendar id (default primary)" pattern:"^[A-Za-z0-9_][A-Za-z0-9._+#@-]*$" maxLength:"254"`
+	Calendar        string   `json:"calendar,omitempty" jsonschema:"calendar id (default primary)"`
 	Summary         string   `json:"summary" jsonschema:"the title" minLength:"1" maxLength:"500"`
 	Start           string   `json:"start" jsonschema:"2026-01-31T09:00:00+01:00, or without offset but with time_zone, or a date for an all-day event" maxLength:"40"`
 	End             string   `json:"end" jsonschema:"like start; for an all-day event the day after the last one" maxLength:"40"`
@@ -44,10 +42,7 @@ type createOutput struct {
 }
 
 func create(ctx context.Context, api *http.Client, in createInput) (createOutput, error) {
-	if in.Calendar == "" {
-		in.Calendar = primary
-	}
-	start, end, err := span(in.Start, in.End, in.TimeZone)
+	calendar, err := calendarID(in.Calendar)
 	if err != nil {
 		return createOutput{}, err
 	}
@@ -55,17 +50,26 @@ func create(ctx context.Context, api *http.Client, in createInput) (createOutput
 	if err != nil {
 		return createOutput{}, err
 	}
+	times, err := newReader(in.TimeZone, func() (*time.Location, error) { return zoneOf(ctx, service, calendar) })
+	if err != nil {
+		return createOutput{}, err
+	}
+	start, end, err := times.span(in.Start, in.End)
+	if err != nil {
+		return createOutput{}, err
+	}
 	wanted := &google.Event{
 		Summary: in.Summary, Start: start, End: end, Location: in.Location, Description: in.Description, Attendees: in.invited(),
 	}
-	made, err := service.Insert(in.Calendar, wanted).SendUpdates(in.mail()).Context(ctx).Do()
+	doing := about{calendar: calendar, writes: true}
+	made, err := service.Events.Insert(calendar, wanted).SendUpdates(in.mail()).Context(ctx).Do()
 	if err != nil {
-		return createOutput{}, createFault(err, in)
+		return createOutput{}, explain(err, doing)
 	}
 	if made == nil {
-		return createOutput{}, told("Google Calendar didn't answer as it should, and the outcome is unknown: look with calendar_list_events whether it happened before you try again.")
+		return createOutput{}, unanswered(doing)
 	}
-	return createOutput{Calendar: in.Calendar, Event: shown(made), Untrusted: untrusted}, nil
+	return createOutput{Calendar: calendar, Event: shown(made, times.sofar(), whole), Untrusted: tools.Untrusted}, nil
 }
 
 func (in createInput) invited() []*google.EventAttendee {

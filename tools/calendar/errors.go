@@ -12,63 +12,77 @@ import (
 	"github.com/latchkey-mcp/latchkey/tools"
 )
 
-// listFault is err as a sentence, if it is Google's answer; errors of the
-// transport stay as they are, for who made the client.
-func listFault(err error, in listInput) error {
+// An about is what a request was about, for the sentence that explains a refusal.
+type about struct {
+	calendar, event string
+	paged           bool // the request went on from a cursor
+	writes          bool
+}
+
+// explain is err as a sentence, if it is Google's answer; errors of the transport
+// stay as they are, for who made the client.
+func explain(err error, a about) error {
 	answer, ok := errors.AsType[*googleapi.Error](err)
 	if !ok {
 		return err
 	}
 	switch {
 	case answer.Code >= http.StatusInternalServerError:
-		return told("Google Calendar has a problem at the moment (status %d). Try again in a minute.", answer.Code)
-	case answer.Code == http.StatusGone, answer.Code == http.StatusBadRequest && in.Cursor != "":
-		return told("Google doesn't accept the cursor (any more): %s. Leave it out to begin at the first page.", reason(answer))
-	}
-	return fault(answer, in.Calendar)
-}
-
-// createFault is err as a sentence about the event in in.
-func createFault(err error, in createInput) error {
-	answer, ok := errors.AsType[*googleapi.Error](err)
-	if !ok {
-		return err
-	}
-	switch {
-	case answer.Code >= http.StatusInternalServerError:
-		return told("Google Calendar has a problem (status %d), and the outcome is unknown: look with calendar_list_events whether the event is there before you try again.", answer.Code)
-	case answer.Code == http.StatusConflict:
-		return told("Google says that this event is there already: look with calendar_list_events before you try again.")
-	case answer.Code == http.StatusForbidden && has(answer, "requiredAccessLevel", "forbidden", "forbiddenForNonOrganizer"):
-		return told("The connected account may read the calendar %q but not write to it. Use the calendar primary, or ask its owner for access.", in.Calendar)
-	}
-	return fault(answer, in.Calendar)
-}
-
-// fault explains what all of Google's addresses answer alike.
-func fault(answer *googleapi.Error, calendar string) error {
-	switch {
-	case has(answer, "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded", "calendarUsageLimitsExceeded"),
-		answer.Code == http.StatusTooManyRequests:
-		return told("Google's limit on requests is used up for the moment. Wait %s, then send fewer requests.", wait(answer))
+		return broken(answer, a)
+	case limited(answer):
+		return told("Google's limit on requests is used up. It ends %s; then send fewer requests.", ending(answer))
 	case answer.Code == http.StatusUnauthorized:
 		return told("Google doesn't accept the connected account's credential any more. Disconnect Google on the connections page and connect it again.")
+	case a.paged && (answer.Code == http.StatusGone || answer.Code == http.StatusBadRequest):
+		return told("Google doesn't accept the cursor (any more): %s. Leave it out to begin at the first page.", reason(answer))
 	case answer.Code == http.StatusForbidden:
-		return forbidden(answer)
-	case answer.Code == http.StatusNotFound:
-		return told("There is no calendar %q, or the connected account doesn't see it. Use primary, or the id in that calendar's settings.", calendar)
-	case answer.Code == http.StatusGone:
+		return forbidden(answer, a)
+	}
+	return refused(answer, a)
+}
+
+// broken is for a Google that failed.
+func broken(answer *googleapi.Error, a about) error {
+	if a.writes {
+		return told("Google Calendar has a problem (status %d), and the outcome is unknown: look with calendar_list_events whether it happened before you try again.", answer.Code)
+	}
+	return told("Google Calendar has a problem at the moment (status %d). Try again in a minute.", answer.Code)
+}
+
+// unanswered is for a good answer with nothing in it.
+func unanswered(a about) error {
+	if a.writes {
+		return told("Google Calendar didn't answer as it should, and the outcome is unknown: look with calendar_list_events whether it happened before you try again.")
+	}
+	return told("Google Calendar didn't answer as it should. Try again in a minute.")
+}
+
+// refused is for what the arguments can do something about.
+func refused(answer *googleapi.Error, a about) error {
+	switch answer.Code {
+	case http.StatusNotFound:
+		if a.event != "" {
+			return told("There is no event %q in the calendar %q, or the connected account doesn't see it. Look for its id with calendar_list_events.", a.event, a.calendar)
+		}
+		return told("There is no calendar %q, or the connected account doesn't see it. calendar_list_calendars gives the ids of those that it sees.", a.calendar)
+	case http.StatusGone:
 		return told("This is gone at Google: %s. List the events again.", reason(answer))
-	case answer.Code == http.StatusPreconditionFailed:
-		return told("It was changed in the meantime. List the events again, then try again.")
+	case http.StatusConflict:
+		return told("Google says that this event is there already: look with calendar_list_events before you try again.")
+	case http.StatusPreconditionFailed:
+		return told("The event was changed in the meantime. Read it again with calendar_get_event, and use the etag that it gives.")
 	}
 	return told("Google Calendar refuses (status %d): %s. Correct that and try again.", answer.Code, reason(answer))
 }
 
 // forbidden tells apart what the user, the operator and the calendar's owner can
 // do something about.
-func forbidden(answer *googleapi.Error) error {
+func forbidden(answer *googleapi.Error, a about) error {
 	switch {
+	case a.writes && has(answer, "requiredAccessLevel", "forbidden", "forbiddenForNonOrganizer"):
+		return told("The connected account may read the calendar %q but not write to it. Use the calendar primary, or ask its owner for access.", a.calendar)
+	case has(answer, "notACalendarUser"):
+		return told("The connected Google account has no calendar. Ask the user to open Google Calendar once, or to connect another account.")
 	case has(answer, "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"):
 		return told("The connection doesn't include what this tool needs. Ask the user to disconnect Google on the connections page, connect it again, and leave every box ticked.")
 	case has(answer, "accessNotConfigured", "SERVICE_DISABLED"):
@@ -96,13 +110,24 @@ func reason(answer *googleapi.Error) string {
 	return clip(text, 300)
 }
 
-// wait is Retry-After in words, where it is a number of seconds.
-func wait(answer *googleapi.Error) string {
+// limited reports whether a limit on requests is the reason.
+func limited(answer *googleapi.Error) bool {
+	return answer.Code == http.StatusTooManyRequests ||
+		has(answer, "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded", "calendarUsageLimitsExceeded")
+}
+
+// ending is when a limit ends: by Retry-After, where it is a number of seconds.
+func ending(answer *googleapi.Error) string {
 	after := answer.Header.Get("Retry-After")
-	if after == "" || len(after) > 5 || strings.Trim(after, "0123456789") != "" {
-		return "a minute"
+	switch {
+	case after != "" && len(after) <= 5 && strings.Trim(after, "0123456789") == "":
+		return "in " + after + " seconds"
+	case has(answer, "dailyLimitExceeded"):
+		return "at midnight Pacific time"
+	case has(answer, "calendarUsageLimitsExceeded"):
+		return "some hours from now"
 	}
-	return after + " seconds"
+	return "in about a minute"
 }
 
 func told(format string, args ...any) error {

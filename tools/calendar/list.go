@@ -3,10 +3,11 @@ package calendar
 import (
 	"context"
 	"net/http"
-	"strings"
+	"slices"
 	"time"
 
 	google "google.golang.org/api/calendar/v3"
+	"google.golang.org/api/googleapi"
 
 	"github.com/latchkey-mcp/latchkey/tools"
 )
@@ -15,41 +16,62 @@ func listEvents() tools.Tool {
 	return tools.Define(tools.Spec{
 		Name:  "calendar_list_events",
 		Title: "List events",
-		Description: "List events of the connected Google Calendar in order of time, from now on unless told otherwise. " +
-			"Not for free or busy times of other people.",
+		Description: "List or search events of calendars in order of time, repeating ones as instances. " +
+			"Not for free time: calendar_free_busy.",
 		Can:      "Read the events of your calendars",
 		Provider: provider,
 		Scopes:   []string{google.CalendarEventsReadonlyScope},
 		ReadOnly: true, Idempotent: true,
-		Egress: []tools.Rule{{
-			Method: http.MethodGet, Host: host, Path: events,
-			Query: []string{"timeMin", "timeMax", "timeZone", "q", "maxResults", "pageToken", "singleEvents", "orderBy", "alt", "prettyPrint"},
-		}},
+		Egress: []tools.Rule{rule(http.MethodGet, events,
+			"timeMin", "timeMax", "q", "maxResults", "pageToken", "singleEvents", "orderBy", "fields")},
 	}, list)
 }
 
 type listInput struct {
-	Calendar string `json:"calendar,omitempty" jsonschema:"calendar id (default primary)" pattern:"^[A-Za-z0-9_][A-Za-z0-9._+#@-]*$" maxLength:"254"`
-	Start    string `json:"start,omitempty" jsonschema:"events that end after it, like 2026-01-31T09:00:00+01:00, or a date with time_zone (default now)" maxLength:"40"`
-	End      string `json:"end,omitempty" jsonschema:"events that begin before it, like start" maxLength:"40"`
-	TimeZone string `json:"time_zone,omitempty" jsonschema:"IANA zone for dates here and for times in the answer (default the calendar's)" maxLength:"64"`
-	Query    string `json:"query,omitempty" jsonschema:"words in title, description, place or attendees" maxLength:"256"`
-	Limit    int    `json:"limit,omitempty" jsonschema:"events in an answer (default 20)" minimum:"1" maximum:"50"`
-	Cursor   string `json:"cursor,omitempty" jsonschema:"next_cursor of the answer before, with the same arguments" maxLength:"4096"`
+	Calendars []string `json:"calendars,omitempty" jsonschema:"ids (default primary)" maxItems:"10"`
+	Start     string   `json:"start,omitempty" jsonschema:"RFC 3339 time or date (default now)"`
+	End       string   `json:"end,omitempty" jsonschema:"like start, exclusive"`
+	TimeZone  string   `json:"time_zone,omitempty" jsonschema:"IANA zone (default the calendar's)"`
+	Query     string   `json:"query,omitempty" jsonschema:"words to find"`
+	Full      bool     `json:"full,omitempty" jsonschema:"with notes and guests"`
+	Limit     int      `json:"limit,omitempty" jsonschema:"default 25" minimum:"1" maximum:"100"`
+	Cursor    string   `json:"cursor,omitempty" jsonschema:"next_cursor of the answer before, same arguments"`
 }
 
 type listOutput struct {
-	TimeZone   string  `json:"time_zone" jsonschema:"zone of the times"`
-	Events     []event `json:"events"`
-	NextCursor string  `json:"next_cursor,omitempty"`
-	Untrusted  string  `json:"untrusted"`
+	TimeZone   string   `json:"time_zone"`
+	Events     []listed `json:"events"`
+	NextCursor string   `json:"next_cursor,omitempty"`
+	Untrusted  string   `json:"untrusted"`
 }
 
+// A listed event is as much of an event as one of many needs.
+type listed struct {
+	Calendar string `json:"calendar,omitempty"`
+	ID       string `json:"id"`
+	Summary  string `json:"summary"`
+	Start    string `json:"start"`
+	End      string `json:"end" jsonschema:"exclusive"`
+	Location string `json:"location,omitempty"`
+	Status   string `json:"status,omitempty"`
+	Free     bool   `json:"free,omitempty"`
+	Response string `json:"my_response,omitempty"`
+	Series   string `json:"recurring_event_id,omitempty"`
+
+	Description          string   `json:"description,omitempty"`
+	DescriptionTruncated bool     `json:"description_truncated,omitempty"`
+	Attendees            []string `json:"attendees,omitempty"`
+}
+
+const (
+	standardLimit = 25
+	briefFields   = "id,summary,start,end,location,status,transparency,recurringEventId"
+	fullFields    = briefFields + ",description,attendees(email,responseStatus,optional,self)"
+	wholeFields   = fullFields + ",etag,organizer/email,recurrence,hangoutLink,htmlLink"
+)
+
 func list(ctx context.Context, api *http.Client, in listInput) (listOutput, error) {
-	if in.Calendar == "" {
-		in.Calendar = primary
-	}
-	p, err := in.page(tools.Info(ctx).Now())
+	ids, err := calendarIDs(in.Calendars)
 	if err != nil {
 		return listOutput{}, err
 	}
@@ -57,97 +79,146 @@ func list(ctx context.Context, api *http.Client, in listInput) (listOutput, erro
 	if err != nil {
 		return listOutput{}, err
 	}
-	result, err := p.ask(service.List(in.Calendar).Context(ctx), in).Do()
+	times, err := newReader(in.TimeZone, func() (*time.Location, error) { return zoneOf(ctx, service, ids[0]) })
 	if err != nil {
-		return listOutput{}, listFault(err, in)
+		return listOutput{}, err
 	}
-	if result == nil {
-		return listOutput{}, told("Google Calendar didn't answer as it should. Try again in a minute.")
+	if in.Start == "" {
+		in.Start = tools.Info(ctx).Now().UTC().Format(time.RFC3339)
 	}
-	out := listOutput{TimeZone: result.TimeZone, Events: make([]event, 0, len(result.Items)), Untrusted: untrusted}
-	for _, e := range result.Items {
-		if e != nil {
-			out.Events = append(out.Events, shown(e))
-		}
-	}
-	if result.NextPageToken != "" {
-		out.NextCursor = p.from + cursorMark + result.NextPageToken
-	}
-	return out, nil
-}
-
-// A page is a stretch of time and a place in its results.
-type page struct{ from, until, token string }
-
-// cursorMark is between the first page's start and Google's page token. Google
-// wants the same start on every page, and "now" would move.
-const cursorMark = "~"
-
-func (in listInput) page(now time.Time) (page, error) {
-	where, err := zone(in.TimeZone)
+	at, err := begin(ctx, in.Cursor, times, in.Start, in.End, len(ids))
 	if err != nil {
-		return page{}, err
+		return listOutput{}, err
 	}
-	p := page{from: now.UTC().Format(time.RFC3339)}
-	if in.Start != "" {
-		start, err := moment("start", in.Start, where)
-		if err != nil {
-			return page{}, err
-		}
-		p.from = start.Format(time.RFC3339)
+	m := &merge{zone: at.Zone}
+	for i, id := range ids {
+		m.feeds = append(m.feeds, &feed{place: at.Places[i], calendar: id, fetch: func(token string) (*google.Events, error) {
+			result, err := in.ask(service, id, at, token).Context(ctx).Do()
+			return result, explain(err, about{calendar: id, paged: token != ""})
+		}})
 	}
-	if in.Cursor != "" {
-		if p.from, p.token, err = in.readCursor(p.from); err != nil {
-			return page{}, err
-		}
-	}
-	return p.upTo(in, where)
+	return in.answer(ctx, m, at)
 }
 
-// readCursor takes a cursor apart; from is the start that the arguments ask for.
-func (in listInput) readCursor(from string) (string, string, error) {
-	first, token, ok := strings.Cut(in.Cursor, cursorMark)
-	if _, err := time.Parse(time.RFC3339, first); !ok || err != nil || token == "" {
-		return "", "", told("This cursor isn't one that calendar_list_events gave. Leave it out to begin at the first page.")
+// answer is a page of m.
+func (in listInput) answer(ctx context.Context, m *merge, at stretch) (listOutput, error) {
+	much := brief
+	if in.Full {
+		much = full
 	}
-	if in.Start != "" && first != from {
-		return "", "", told("This cursor belongs to another start. Repeat the arguments of the first page, or leave the cursor out.")
-	}
-	return first, token, nil
-}
-
-// upTo adds the end, which must be after the start.
-func (p page) upTo(in listInput, where *time.Location) (page, error) {
-	if in.End == "" {
-		return p, nil
-	}
-	end, err := moment("end", in.End, where)
+	found, err := take(ctx, m, limit(in.Limit), func(h *head) listed {
+		e := shown(h.event, m.where(), much)
+		out := listed{
+			ID: e.ID, Summary: e.Summary, Start: e.Start, End: e.End, Location: e.Location, Status: e.Status, Free: e.Free, Response: e.Response,
+			Series: e.Series, Description: e.Description, DescriptionTruncated: e.DescriptionTruncated, Attendees: e.Attendees,
+		}
+		if len(m.feeds) > 1 {
+			out.Calendar = h.feed.calendar
+		}
+		return out
+	})
 	if err != nil {
-		return page{}, err
+		return listOutput{}, err
 	}
-	if start, err := time.Parse(time.RFC3339, p.from); err != nil || !end.After(start) {
-		return page{}, told("end %s is not after start %s. An end in the past needs a start.", in.End, p.from)
-	}
-	p.until = end.Format(time.RFC3339)
-	return p, nil
+	out := listOutput{TimeZone: m.zone, Events: found, Untrusted: tools.Untrusted}
+	out.NextCursor, err = at.cursor(ctx, m)
+	return out, err
 }
 
-func (p page) ask(call *google.EventsListCall, in listInput) *google.EventsListCall {
-	call.SingleEvents(true).OrderBy("startTime").TimeMin(p.from).MaxResults(20)
-	if in.Limit != 0 {
-		call.MaxResults(int64(in.Limit))
+func (in listInput) ask(service *google.Service, id string, at stretch, token string) *google.EventsListCall {
+	fields := briefFields + ",attendees(self,responseStatus)"
+	if in.Full {
+		fields = fullFields
 	}
-	if p.until != "" {
-		call.TimeMax(p.until)
+	call := service.Events.List(id).SingleEvents(true).OrderBy("startTime").MaxResults(int64(limit(in.Limit))).TimeMin(at.From).
+		Fields("timeZone", "nextPageToken", googleapi.Field("items("+fields+")"))
+	if at.Until != "" {
+		call.TimeMax(at.Until)
 	}
-	if p.token != "" {
-		call.PageToken(p.token)
-	}
-	if in.TimeZone != "" {
-		call.TimeZone(in.TimeZone)
+	if token != "" {
+		call.PageToken(token)
 	}
 	if in.Query != "" {
 		call.Q(in.Query)
 	}
 	return call
+}
+
+func limit(asked int) int {
+	if asked == 0 {
+		return standardLimit
+	}
+	return asked
+}
+
+// calendarIDs are the calendars that ids name, each once: the primary one for none.
+func calendarIDs(ids []string) ([]string, error) {
+	if len(ids) == 0 {
+		return []string{primary}, nil
+	}
+	var list []string
+	for _, id := range ids {
+		if id == "" || !plainID(id) {
+			return nil, badCalendar(id)
+		}
+		if !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	return list, nil
+}
+
+// A stretch is what a list is about, and where it is in it: a cursor's content. The
+// first page fixes it, because "now" moves on.
+type stretch struct {
+	From   string  `json:"f,omitempty"`
+	Until  string  `json:"u,omitempty"`
+	Zone   string  `json:"z,omitempty"`
+	Places []place `json:"p"`
+}
+
+// begin is the stretch that a cursor goes on with, or the one from start until end,
+// where "" is open, over so many calendars.
+func begin(ctx context.Context, cursor string, times *reader, start, end string, calendars int) (stretch, error) {
+	at := stretch{Places: make([]place, calendars)}
+	if cursor != "" {
+		err := tools.ReadCursor(ctx, cursor, &at)
+		if err == nil && len(at.Places) != calendars {
+			err = told("This cursor is not of this call. Leave it out to begin at the first page.")
+		}
+		return at, err
+	}
+	from, err := times.optional("start", start)
+	if err != nil {
+		return stretch{}, err
+	}
+	until, err := times.optional("end", end)
+	if err != nil {
+		return stretch{}, err
+	}
+	if !from.IsZero() && !until.IsZero() && !until.After(from) {
+		return stretch{}, told("end %s is not after start %s. Without a start, it is now; the end of a day is the date of the next.", end, from.Format(time.RFC3339))
+	}
+	at.From, at.Until = stamp(from), stamp(until)
+	if where := times.sofar(); where != nil {
+		at.Zone = where.String()
+	}
+	return at, nil
+}
+
+// cursor is for what comes after m's events; "" where nothing does.
+func (at stretch) cursor(ctx context.Context, m *merge) (string, error) {
+	places, more := m.places()
+	if !more {
+		return "", nil
+	}
+	at.Places, at.Zone = places, m.zone
+	return tools.WriteCursor(ctx, at)
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339)
 }

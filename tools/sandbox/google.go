@@ -45,6 +45,10 @@ func googleScopeText(scope string) (text string, ok bool) {
 		return "See the list of your calendars", true
 	case calendarScope + ".freebusy":
 		return "See when you are busy", true
+	case calendarScope + ".events.freebusy":
+		return "See when calendars that you have access to are busy", true
+	case calendarScope + ".calendars.readonly":
+		return "See the title, zone and other properties of your calendars", true
 	}
 	return "", false
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -21,6 +22,10 @@ type event struct {
 	Revision         int
 	Cancelled        bool
 	Seed             bool // made up, and touched by nobody: it moves with the days
+
+	Organizer string    `json:",omitempty"` // who invited; "" for the calendar itself
+	Of        string    `json:",omitempty"` // the recurring event that it is an exception of
+	Original  time.Time `json:",omitzero"`  // where that has it
 }
 
 // eventFields are the fields that clients may write.
@@ -63,6 +68,16 @@ type eventFields struct {
 		URL   string `json:"url"`
 		Title string `json:"title"`
 	} `json:"source"`
+	Attachments []struct {
+		FileURL  string `json:"fileUrl"`
+		Title    string `json:"title"`
+		MimeType string `json:"mimeType"`
+		IconLink string `json:"iconLink"`
+		FileID   string `json:"fileId"`
+	} `json:"attachments"`
+	AttendeesOmitted bool   `json:"attendeesOmitted"`
+	ConferenceData   object `json:"conferenceData"`
+	HangoutLink      string `json:"hangoutLink"` // of what is kept; clients don't write it
 }
 
 // A moment is a day or a time.
@@ -100,7 +115,8 @@ func eventBody(c *call) (object, answer) {
 	}
 	for name := range body {
 		if !slices.Contains(strings.Fields(`id summary description location colorId visibility transparency status start end
-			recurrence attendees reminders guestsCanInviteOthers guestsCanModify guestsCanSeeOtherGuests extendedProperties source`), name) {
+			recurrence attendees reminders guestsCanInviteOthers guestsCanModify guestsCanSeeOtherGuests extendedProperties source
+			attachments attendeesOmitted conferenceData`), name) {
 			return nil, badBody(unknownField(name))
 		}
 	}
@@ -178,8 +194,22 @@ func (f eventFields) check() answer {
 			return googleBad("Invalid value for: responseStatus.", "invalid")
 		}
 	}
-	if f.Reminders != nil && f.Reminders.UseDefault && len(f.Reminders.Overrides) > 0 {
+	return f.checkReminders()
+}
+
+func (f eventFields) checkReminders() answer {
+	switch {
+	case f.Reminders == nil:
+		return answer{}
+	case f.Reminders.UseDefault && len(f.Reminders.Overrides) > 0:
 		return googleBad("Cannot specify both default reminders and overrides at the same time.", "cannotUseDefaultRemindersAndSpecifyOverride")
+	case len(f.Reminders.Overrides) > 5:
+		return googleBad("Too many reminder overrides.", "invalid")
+	}
+	for _, o := range f.Reminders.Overrides {
+		if o.Method != "email" && o.Method != "popup" || o.Minutes < 0 || o.Minutes > 40320 {
+			return googleBad("Invalid reminder.", "invalid")
+		}
 	}
 	return answer{}
 }
@@ -249,7 +279,7 @@ func (cal *calendar) shape(c *call, o occurrence, zone *time.Location) object {
 		"kind": "calendar#event", "etag": e.etag(), "id": o.id, "status": "confirmed",
 		"htmlLink": c.base + "/calendar/event?eid=" + base64.RawURLEncoding.EncodeToString([]byte(o.id+" "+cal.ID)),
 		"created":  stamp(e.Created), "updated": e.Updated.Format("2006-01-02T15:04:05.000Z"),
-		"creator": cal.person(cal.Owner), "organizer": cal.person(cal.ID), "iCalUID": e.ID + "@sandbox.example",
+		"creator": cal.person(cmp.Or(e.Organizer, cal.Owner)), "organizer": cal.person(cal.organizer(e)), "iCalUID": cmp.Or(e.Of, e.ID) + "@sandbox.example",
 		"sequence": e.Revision - 1, "eventType": "default",
 		"start": o.moment(o.start, f.Start, zone), "end": o.moment(o.end, f.End, zone)})
 	if f.Status != "" {
@@ -262,23 +292,30 @@ func (cal *calendar) shape(c *call, o occurrence, zone *time.Location) object {
 		out["reminders"] = object{"useDefault": true}
 	}
 	if o.of != "" {
-		out["recurringEventId"], out["originalStartTime"] = o.of, out["start"]
+		out["recurringEventId"], out["originalStartTime"] = o.of, o.moment(o.original, f.Start, zone)
 		delete(out, "recurrence")
 	}
-	return withResponses(out)
+	return cal.withGuests(out, cal.organizer(e))
 }
 
-// person is a creator or organizer, who is always the caller.
+// organizer is who may change what all guests share.
+func (cal *calendar) organizer(e *event) string { return cmp.Or(e.Organizer, cal.ID) }
+
+// person is a creator or organizer.
 func (cal *calendar) person(address string) object {
-	o := object{"email": address, "self": true}
+	o := object{"email": address}
+	if address == cal.ID || address == cal.Owner {
+		o["self"] = true
+	}
 	if address == cal.ID && !cal.Primary {
 		o["displayName"] = cal.Summary
 	}
 	return o
 }
 
-// withResponses fills in that invited people haven't answered.
-func withResponses(out object) object {
+// withGuests says of guests who has not answered, who organizes, and who is the
+// calendar itself.
+func (cal *calendar) withGuests(out object, organizer string) object {
 	list, _ := out["attendees"].([]any)
 	filled := []any{}
 	for _, a := range list {
@@ -286,6 +323,12 @@ func withResponses(out object) object {
 		guest = maps.Clone(guest)
 		if guest["responseStatus"] == nil {
 			guest["responseStatus"] = "needsAction"
+		}
+		if guest["email"] == cal.ID {
+			guest["self"] = true
+		}
+		if guest["email"] == organizer {
+			guest["organizer"] = true
 		}
 		filled = append(filled, guest)
 	}

@@ -57,6 +57,7 @@ type Sandbox struct {
 	dirty     bool // state has changes that the file hasn't
 	calls     []Request
 	exchanges []Request
+	mails     []Mail
 	apiFail   failure
 	tokenFail failure
 }
@@ -115,13 +116,16 @@ func (s *Sandbox) Google() http.Handler {
 	mux.Handle("POST /revoke", s.exchange(s.googleRevoke))
 	mux.Handle("GET /v1/userinfo", s.googleAPI(s.googleUserinfo))
 	for pattern, h := range map[string]handler{
-		"GET /users/me/calendarList":               s.calendarList,
-		"GET /calendars/{calendar}/events":         s.listEvents,
-		"POST /calendars/{calendar}/events":        s.insertEvent,
-		"GET /calendars/{calendar}/events/{id}":    s.getEvent,
-		"PATCH /calendars/{calendar}/events/{id}":  s.patchEvent,
-		"DELETE /calendars/{calendar}/events/{id}": s.deleteEvent,
-		"POST /freeBusy":                           s.freeBusy,
+		"GET /users/me/calendarList":                      s.calendarList,
+		"GET /calendars/{calendar}":                       s.getCalendar,
+		"GET /calendars/{calendar}/events":                s.listEvents,
+		"POST /calendars/{calendar}/events":               s.insertEvent,
+		"POST /calendars/{calendar}/events/quickAdd":      s.quickAdd,
+		"GET /calendars/{calendar}/events/{id}/instances": s.instances,
+		"GET /calendars/{calendar}/events/{id}":           s.getEvent,
+		"PATCH /calendars/{calendar}/events/{id}":         s.patchEvent,
+		"DELETE /calendars/{calendar}/events/{id}":        s.deleteEvent,
+		"POST /freeBusy":                                  s.freeBusy,
 	} {
 		mux.Handle(below("/calendar/v3", pattern), s.googleAPI(h))
 	}

@@ -117,31 +117,33 @@ type eventSeed struct {
 	minutes  int
 	location string
 	rule     string
+	from     string // who invited the calendar's owner and others; "" for nobody
 }
 
 // The events are out of order on purpose: who needs an order has to ask for it.
 func (s *Sandbox) seedCalendars() {
 	alice, bob, nobody := people()[0], people()[1], decoy()
-	s.seedCalendar(nobody, nobody.Email, nobody.Email, eventSeed{"decoy appointment", 0, "09:00", 60, "", ""})
+	s.seedCalendar(nobody, nobody.Email, nobody.Email, eventSeed{"decoy appointment", 0, "09:00", 60, "", "", ""})
 	s.seedCalendar(alice, alice.Email, alice.Email,
-		eventSeed{"Lunch with Priya", 0, "12:30", 60, "Café Linde", ""},
-		eventSeed{"Design review", 0, "10:00", 60, "Room Juniper", ""},
-		eventSeed{"Dentist", 1, "08:30", 45, "Dr. Okafor, Torstraße 5", ""},
-		eventSeed{"Quarterly planning", 1, "14:00", 120, "Room Cedar", ""},
-		eventSeed{"Train to Leipzig", 3, "07:48", 75, "Hauptbahnhof, platform 4", ""},
-		eventSeed{"Stand-up", -7, "09:15", 15, "", "RRULE:FREQ=DAILY;COUNT=60"},
-		eventSeed{"Botanical garden day trip", 5, "", 0, "", ""})
+		eventSeed{"Lunch with Priya", 0, "12:30", 60, "Café Linde", "", ""},
+		eventSeed{"Design review", 0, "10:00", 60, "Room Juniper", "", ""},
+		eventSeed{"Dentist", 1, "08:30", 45, "Dr. Okafor, Torstraße 5", "", ""},
+		eventSeed{"Quarterly planning", 1, "14:00", 120, "Room Cedar", "", ""},
+		eventSeed{"Train to Leipzig", 3, "07:48", 75, "Hauptbahnhof, platform 4", "", ""},
+		eventSeed{"Stand-up", -7, "09:15", 15, "", "RRULE:FREQ=DAILY;COUNT=60", ""},
+		eventSeed{"Botanical garden day trip", 5, "", 0, "", "", ""},
+		eventSeed{"Allotment association meeting", 4, "18:00", 90, "Clubhouse", "", "chair@allotments.example"})
 	s.seedCalendar(alice, "c_garden7a1f@group.calendar.google.com", "Garden",
-		eventSeed{"Plant the winter garlic", 2, "16:00", 60, "", ""},
-		eventSeed{"Compost delivery", 4, "11:00", 30, "", ""})
+		eventSeed{"Plant the winter garlic", 2, "16:00", 60, "", "", ""},
+		eventSeed{"Compost delivery", 4, "11:00", 30, "", "", ""})
 	s.seedCalendar(bob, bob.Email, bob.Email,
-		eventSeed{"Pick up the walnut boards", 1, "11:00", 60, "Hudson Lumber", ""},
-		eventSeed{"Roadmap call", 1, "15:00", 45, "", ""},
-		eventSeed{"Physiotherapy", 2, "08:00", 30, "", ""},
-		eventSeed{"Soldering night", 2, "19:30", 150, "Maker space", ""},
-		eventSeed{"Long weekend in Vermont", 6, "", 0, "", ""})
+		eventSeed{"Pick up the walnut boards", 1, "11:00", 60, "Hudson Lumber", "", ""},
+		eventSeed{"Roadmap call", 1, "15:00", 45, "", "", ""},
+		eventSeed{"Physiotherapy", 2, "08:00", 30, "", "", ""},
+		eventSeed{"Soldering night", 2, "19:30", 150, "Maker space", "", ""},
+		eventSeed{"Long weekend in Vermont", 6, "", 0, "", "", ""})
 	s.seedCalendar(bob, "c_band42c9@group.calendar.google.com", "Band practice",
-		eventSeed{"Rehearsal", 3, "20:00", 120, "Studio B", "RRULE:FREQ=WEEKLY;COUNT=8"})
+		eventSeed{"Rehearsal", 3, "20:00", 120, "Studio B", "RRULE:FREQ=WEEKLY;COUNT=8", ""})
 }
 
 func (s *Sandbox) seedCalendar(p person, id, summary string, events ...eventSeed) {
@@ -161,6 +163,9 @@ func (s *Sandbox) seedEvent(cal *calendar, e eventSeed) *event {
 	if e.rule != "" {
 		body["recurrence"] = []any{e.rule}
 	}
+	if e.from != "" {
+		body["attendees"] = []any{object{"email": e.from, "responseStatus": "accepted"}, object{"email": cal.ID}, object{"email": "treasurer@allotments.example"}}
+	}
 	day := now.In(cal.location()).AddDate(0, 0, e.day)
 	if e.start == "" {
 		body["start"] = map[string]any{"date": day.Format(time.DateOnly)}
@@ -171,7 +176,7 @@ func (s *Sandbox) seedEvent(cal *calendar, e eventSeed) *event {
 		body["end"] = map[string]any{"dateTime": at.Add(time.Duration(e.minutes) * time.Minute).Format(time.RFC3339), "timeZone": cal.Zone}
 	}
 	made := now.UTC().Truncate(time.Second).AddDate(0, 0, -10)
-	return &event{ID: fmt.Sprintf("seed%08d", s.nextID()), Body: body, Created: made, Updated: made, Revision: 1, Seed: true}
+	return &event{ID: fmt.Sprintf("seed%08d", s.nextID()), Body: body, Created: made, Updated: made, Revision: 1, Seed: true, Organizer: e.from}
 }
 
 // moveSeed brings the made-up events that nobody touched to today, so that a demo

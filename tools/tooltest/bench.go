@@ -69,6 +69,17 @@ func (b *Bench) CallContext(ctx context.Context, t testing.TB, name, arguments s
 	return tool.Call(ctx, &http.Client{Transport: client}, json.RawMessage(arguments))
 }
 
+// Cursor is one that the tool of that name could have given for arguments, with state
+// as its JSON.
+func (b *Bench) Cursor(t testing.TB, name, arguments, state string) string {
+	t.Helper()
+	sealed, err := b.facts(b.tool(t, name).Spec(), json.RawMessage(arguments)).Seal([]byte(state))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}
+
 func (b *Bench) tool(t testing.TB, name string) tools.Tool {
 	t.Helper()
 	for _, tool := range b.Module.Tools {
