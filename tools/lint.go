@@ -16,9 +16,6 @@ var allowed = map[string]map[string]string{
 	"calendar_create_event": {
 		"attendees": "whom the caller invites; the event is made in the caller's own calendar",
 	},
-	"github_write_issue": {
-		"owner": "the repository's owner, part of its name; the caller's own access decides",
-	},
 }
 
 // everywhere are such arguments that any tool may have, at the top.

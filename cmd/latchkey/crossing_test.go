@@ -202,7 +202,7 @@ func (c *crowd) arguments(r *rand.Rand, p, other *person, tool toolListing, n in
 	text := mark(p.name, n)
 	meant := map[string]map[string]any{
 		"github_search_issues":  {"query": text + " author:" + other.name},
-		"github_write_issue":    {"owner": other.name, "repo": "x", "title": text, "body": other.name},
+		"github_write_issue":    {"repo": other.name + "/x", "title": text, "body": other.name},
 		"calendar_list_events":  {"query": text},
 		"calendar_create_event": {"summary": text, "start": "2026-12-01T09:00:00Z", "end": "2026-12-01T10:00:00Z", "attendees": []string{other.name + "@outside.example"}},
 	}[tool.Name]

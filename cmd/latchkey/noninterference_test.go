@@ -304,10 +304,8 @@ func plausible(name, other string) []string {
 		return []string{"2026-12-01T09:00:00Z", "2026-12-01", "2026-11-20T00:00:00+01:00"}
 	case strings.Contains(name, "end"):
 		return []string{"2026-12-02T09:00:00Z", "2026-12-02", "2026-12-24T00:00:00+01:00"}
-	case strings.Contains(name, "owner"):
-		return []string{sandbox.AliceLogin, sandbox.BobLogin, "open-meadow"}
-	case strings.Contains(name, "repo"):
-		return []string{"garden", "workshop", "field-guide", "trail-notes"}
+	case name == "repo":
+		return []string{sandbox.AliceLogin + "/garden", sandbox.BobLogin + "/workshop", sandbox.AliceLogin + "/trail-notes", sandbox.PublicRepo}
 	case strings.Contains(name, "zone"):
 		return []string{"Europe/Berlin", "UTC"}
 	}
