@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A repo is a repository with its issues.
+// A repo is a repository with its issues, pull requests among them.
 type repo struct {
 	ID                       int64
 	Owner, Name, Description string
@@ -19,6 +19,7 @@ type repo struct {
 	Labels                   []string
 	Created                  time.Time
 	Issues                   []*issue
+	Git                      *gitStore
 }
 
 // An issue is an issue.
@@ -30,6 +31,8 @@ type issue struct {
 	Labels, Assignees   []string
 	Created, Updated    time.Time
 	Closed              *time.Time
+	Comments            []*comment
+	Pull                *pull // of a pull request
 }
 
 const githubDocs = "https://docs.github.com/rest"

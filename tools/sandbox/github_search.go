@@ -81,15 +81,19 @@ func (t term) has(f found, caller string) (hit, ok bool) {
 	return false, false
 }
 
-// is: the sandbox has issues and no pull requests.
+// is has the kinds and states of issues and pull requests.
 func (f found) is(what string) (hit, ok bool) {
 	switch what {
 	case "open", "closed":
 		return f.issue.State == what, true
 	case "issue":
-		return true, true
+		return f.issue.Pull == nil, true
 	case "pr", "pull-request":
-		return false, true
+		return f.issue.Pull != nil, true
+	case "draft":
+		return f.issue.Pull != nil && f.issue.Pull.Draft, true
+	case "merged", "unmerged":
+		return f.issue.Pull != nil && (f.issue.Pull.Merged != nil) == (what == "merged"), true
 	case "public", "private":
 		return f.repo.Private == (what == "private"), true
 	}
