@@ -31,12 +31,12 @@ type review struct {
 
 // A reviewComment is one on a line of the diff.
 type reviewComment struct {
-	ID, Review       int64
-	Author, Body     string
-	Path, Side, Hunk string
-	Line, StartLine  int
-	CommitSHA        string
-	Created          time.Time
+	ID, Review      int64
+	Author, Body    string
+	Path, Side      string
+	Line, StartLine int
+	CommitSHA       string
+	Created         time.Time
 }
 
 // A comment is one on an issue or a pull request as a whole.
