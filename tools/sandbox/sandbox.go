@@ -98,7 +98,7 @@ func (s *Sandbox) GitHub() http.Handler {
 	} {
 		mux.Handle(below("/api/v3", pattern), s.githubAPI(h))
 	}
-	for _, routes := range []map[string]handler{s.gitRoutes(), s.pullRoutes()} {
+	for _, routes := range []map[string]handler{s.gitRoutes(), s.pullRoutes(), s.readRoutes()} {
 		for pattern, h := range routes {
 			mux.Handle(below("/api/v3", pattern), s.githubAPI(h))
 		}

@@ -56,6 +56,7 @@ func (s *Sandbox) seed() {
 		Codes: map[string]*code{}, Tokens: map[string]*token{}}
 	s.seedRepos()
 	s.seedGit()
+	s.seedComments()
 	s.seedCalendars()
 	s.dirty = true
 }
