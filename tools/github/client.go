@@ -8,10 +8,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	gh "github.com/google/go-github/v89/github"
+
+	"github.com/latchkey-mcp/latchkey/tools"
 )
+
+// addressLength is more bytes of path and query than anything real has.
+const addressLength = 6000
 
 // connect is GitHub's client on api. It is made for each call, so that one
 // person's rate limit is never another's, and it reports redirects instead of
@@ -29,11 +35,14 @@ func connect(api *http.Client) (*gh.Client, error) {
 // get fills into with GitHub's answer at path, which address or a repo's path made.
 // Tools read answers into small structs of their own: go-github's types have many
 // times as many fields, and take as much longer to fill.
-func get(ctx context.Context, client *gh.Client, path string, query url.Values, into any) (*gh.Response, error) {
+func get(ctx context.Context, client *gh.Client, path string, query url.Values, into any, options ...gh.RequestOption) (*gh.Response, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	return send(ctx, client, http.MethodGet, path, nil, into)
+	if len(path) > addressLength {
+		return nil, told("The arguments are too long for a request to GitHub: shorten the longest.")
+	}
+	return send(ctx, client, http.MethodGet, path, nil, into, options...)
 }
 
 // usualAnswer is bytes of room for an answer.
@@ -74,22 +83,30 @@ func address(parts ...any) string {
 	return strings.Join(segments, "/")
 }
 
-// A repo is a repository's full name, split. Tools take it as one argument:
+// A repo is a repository's full name, split. Tools take it as one argument, and its
+// pattern is here, since a schema is paid for in every conversation:
 //
-//	Repo string `json:"repo" jsonschema:"owner/name" pattern:"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$" maxLength:"140"`
+//	Repo string `json:"repo" jsonschema:"owner/name"`
 type repo struct{ owner, name string }
 
-// repoOf splits the argument, whose pattern is the schema's part of the check.
+var repoName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$`)
+
+// repoOf splits the argument.
 func repoOf(argument string) (repo, error) {
-	owner, name, ok := strings.Cut(argument, "/")
-	if !ok || dots(owner) || dots(name) {
-		return repo{}, told("%q is no repository: repo is its owner and its name, like octocat/hello-world.", argument)
+	owner, name, _ := strings.Cut(argument, "/")
+	if !repoName.MatchString(argument) || dots(owner) || dots(name) {
+		return repo{}, told("%q is no repository: repo is its owner and its name, like octocat/hello-world.", line(argument, nameLength))
 	}
 	return repo{owner, name}, nil
 }
 
 // dots reports whether segment is none, or would lead elsewhere in a path.
 func dots(segment string) bool { return segment == "" || segment == "." || segment == ".." }
+
+// plain reports whether a contract lets segment through as one of a path.
+func plain(segment string) bool {
+	return !dots(segment) && !strings.ContainsAny(segment, `/\;%`) && tools.Clean(segment) == segment && !strings.ContainsAny(segment, "\n\t")
+}
 
 func (r repo) String() string { return r.owner + "/" + r.name }
 

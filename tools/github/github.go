@@ -1,4 +1,4 @@
-// Package github is the GitHub module: finding and reading repositories, files,
+// Package github is the GitHub module: finding and reading repositories, code,
 // commits and issues, and writing issues.
 //
 // It guarantees to send nothing but what its tools' contracts list, to api.github.com
@@ -25,7 +25,8 @@ func Module() tools.Module {
 	return tools.Module{
 		Name: "github", Title: "GitHub", Provider: provider,
 		Tools: []tools.Tool{
-			searchIssues(),
+			showContext(), searchRepositories(), searchCode(), getFile(), listCommits(), getCommit(), listBranches(),
+			searchIssues(), readIssue(),
 			writeIssue(),
 		},
 	}

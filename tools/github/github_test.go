@@ -58,13 +58,13 @@ func message(t *testing.T, result json.RawMessage, err error) string {
 
 const issue = `{"number":7,"title":"It fails","state":"open","body":"` + "BODY" + `","comments":2,
 	"html_url":"https://github.com/octo/app/issues/7","repository_url":"https://api.github.com/repos/octo/app",
-	"user":{"login":"mona"},"labels":[{"name":"bug"}],"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-03T03:04:05Z"}`
+	"user":{"login":"mona"},"author_association":"MEMBER","assignees":[{"login":"lisa"}],"labels":[{"name":"bug"}],"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-03T03:04:05Z"}`
 
 func TestSearch(t *testing.T) {
 	got, err := call(t, "github_search_issues", goOn("github_search_issues",
-		`{"query":"repo:octo/app label:\"a b\"","type":"pull_request","state":"closed","sort":"updated","per_page":3}`, 2, 0),
+		`{"query":"repo:octo/app label:\"a b\"","type":"pull_request","state":"closed","sort":"updated"}`, 2, 0),
 		func(w http.ResponseWriter, r *http.Request) {
-			want := url.Values{"q": {`repo:octo/app label:"a b" is:pull-request state:closed`}, "sort": {"updated"}, "page": {"2"}, "per_page": {"3"}}
+			want := url.Values{"q": {`repo:octo/app label:"a b" is:pull-request state:closed`}, "sort": {"updated"}, "page": {"2"}, "per_page": {"20"}}
 			if diff := cmp.Diff(want, r.URL.Query()); diff != "" || r.URL.Path != "/search/issues" || r.Header.Get("Authorization") != "" {
 				t.Errorf("%s %s: %s", r.Method, r.URL, diff)
 			}
@@ -75,8 +75,7 @@ func TestSearch(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"total":41,"issues":[{"repo":"octo/app","number":7,"title":"It fails","state":"open",` +
-		`"url":"https://github.com/octo/app/issues/7","author":"mona","labels":["bug"],"comments":2,` +
-		`"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-03T03:04:05Z","body":"` + strings.Repeat("é", 250) + `…","body_truncated":true}],` +
+		`"author":"mona","author_association":"MEMBER","labels":["bug"],"updated_at":"2026-01-03T03:04:05Z","body":"` + strings.Repeat("é", 250) + `…","body_truncated":true}],` +
 		`"next_cursor":{"p":3},"incomplete":true,"untrusted":"` + tools.Untrusted + `"}`
 	if diff := cmp.Diff(want, opened(got)); diff != "" {
 		t.Error(diff)
@@ -135,7 +134,7 @@ func TestSearchFitsTheBudget(t *testing.T) {
 	}
 	total, next := 0, ""
 	for range 10 {
-		result, err := call(t, "github_search_issues", `{"query":"x","per_page":50,"cursor":"`+next+`"}`, serve)
+		result, err := call(t, "github_search_issues", `{"query":"x","cursor":"`+next+`"}`, serve)
 		var out struct {
 			Issues     []struct{ Number int }
 			NextCursor string `json:"next_cursor"`
@@ -158,8 +157,8 @@ func TestSearchFitsTheBudget(t *testing.T) {
 
 // GitHub's own link goes beyond what GitHub shows.
 func TestSearchEnds(t *testing.T) {
-	got, err := call(t, "github_search_issues", goOn("github_search_issues", `{"query":"crash","per_page":50}`, 20, 0), func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Link", `<https://api.github.com/search/issues?q=x&page=21>; rel="next"`)
+	got, err := call(t, "github_search_issues", goOn("github_search_issues", `{"query":"crash"}`, 50, 0), func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", `<https://api.github.com/search/issues?q=x&page=51>; rel="next"`)
 		io.WriteString(w, `{"total_count":5000,"items":[]}`)
 	})
 	if err != nil || strings.Contains(string(got), "next_cursor") {
@@ -211,10 +210,9 @@ func expect(t *testing.T, r *http.Request, method, path, body string) {
 func TestBadInput(t *testing.T) {
 	for _, c := range []struct{ tool, arguments, want string }{
 		{"github_search_issues", `{}`, "query is missing"},
-		{"github_search_issues", `{"query":""}`, "query must be"},
-		{"github_search_issues", `{"query":"` + strings.Repeat("x", 257) + `"}`, "query must be"},
+		{"github_search_issues", `{"query":""}`, "The query is empty"},
+		{"github_search_issues", `{"query":"` + strings.Repeat("x", 6000) + `"}`, "too long"},
 		{"github_search_issues", `{"query":"x","type":"both"}`, "type must be one of issue, pull_request"},
-		{"github_search_issues", `{"query":"x","per_page":51}`, "per_page must be"},
 		{"github_search_issues", `{"query":"x","page":1}`, "page is not an argument"},
 		{"github_search_issues", `{"query":"x","cursor":"!"}`, "not of this call"},
 		{"github_search_issues", `{"query":"a) OR (b"}`, "pair up"},
@@ -222,6 +220,29 @@ func TestBadInput(t *testing.T) {
 		{"github_search_issues", `{"query":"(a"}`, "pair up"},
 		{"github_search_issues", `{"query":"x","user":"bob"}`, "user is not an argument"},
 		{"github_search_issues", `{"query":"x","Query":"y"}`, "Query is not an argument"},
+		{"github_search_code", `{"query":" "}`, "The query is empty"},
+		{"github_search_repositories", `{"query":"x","sort":"created"}`, "sort must be one of"},
+		{"github_context", `{"login":"bob"}`, "login is not an argument"},
+		{"github_get_file", `{"repo":"octo/app","path":"../x"}`, "can't be read"},
+		{"github_get_file", `{"repo":"octo/app","path":"a//b"}`, "can't be read"},
+		{"github_get_file", `{"repo":"octo/app","path":"a/./b"}`, "can't be read"},
+		{"github_get_file", `{"repo":"octo/app","path":"a%2fb"}`, "can't be read"},
+		{"github_get_file", `{"repo":"octo/app","path":"a\\b"}`, "can't be read"},
+		{"github_get_file", `{"repo":"octo/app","path":"a;b"}`, "can't be read"},
+		{"github_get_file", `{"repo":"octo/app","path":"a\nb"}`, "can't be read"},
+		{"github_get_file", `{"repo":"octo/app","path":"a\u202eb"}`, "can't be read"},
+		{"github_get_file", `{"repo":"octo/app","start_line":3,"end_line":2}`, "before start_line 3"},
+		{"github_get_file", `{"repo":"octo/../app"}`, "no repository"},
+		{"github_list_commits", `{"repo":"octo/app","since":"2026-01-02T03:04:05"}`, "since is"},
+		{"github_list_commits", `{"repo":"octo/app","until":"yesterday"}`, "until is"},
+		{"github_list_commits", `{"repo":"octo/app","cursor":"e30!"}`, "not of this call"},
+		{"github_get_commit", `{"repo":"octo/app"}`, "ref is missing"},
+		{"github_get_commit", `{"repo":"octo/app","ref":"feature/x"}`, "give its SHA"},
+		{"github_get_commit", `{"repo":"octo/app","ref":".."}`, "give its SHA"},
+		{"github_get_commit", `{"repo":"octo/app","ref":""}`, "give its SHA"},
+		{"github_list_branches", `{"repo":"octo"}`, "no repository"},
+		{"github_read_issue", `{"repo":"octo/app","number":0}`, "number must be"},
+		{"github_read_issue", `{"repo":"octo/app","number":1.5}`, "number must be"},
 		{"github_write_issue", `{"repo":"octo/app"}`, "give a title"},
 		{"github_write_issue", `{"repo":"octo/app","title":""}`, "title must be"},
 		{"github_write_issue", `{"repo":"octo/app","title":"a","state":"closed"}`, "A new issue is open"},
@@ -229,18 +250,18 @@ func TestBadInput(t *testing.T) {
 		{"github_write_issue", `{"repo":"octo/app","number":-1,"title":"a"}`, "number must be"},
 		{"github_write_issue", `{"repo":"octo/app","number":0,"title":"a"}`, "number must be"},
 		{"github_write_issue", `{"repo":"octo/app","title":"a","token":"x"}`, "token is not an argument"},
-		{"github_write_issue", `{"repo":"app","title":"a"}`, "repo must be"},
-		{"github_write_issue", `{"repo":"/app","title":"a"}`, "repo must be"},
+		{"github_write_issue", `{"repo":"app","title":"a"}`, "no repository"},
+		{"github_write_issue", `{"repo":"/app","title":"a"}`, "no repository"},
 		{"github_write_issue", `{"repo":"../app","title":"a"}`, "no repository"},
-		{"github_write_issue", `{"repo":"a/b/app","title":"a"}`, "repo must be"},
-		{"github_write_issue", `{"repo":"https://evil.example/app","title":"a"}`, "repo must be"},
+		{"github_write_issue", `{"repo":"a/b/app","title":"a"}`, "no repository"},
+		{"github_write_issue", `{"repo":"https://evil.example/app","title":"a"}`, "no repository"},
 		{"github_write_issue", `{"repo":"octo/..","title":"a"}`, "no repository"},
 		{"github_write_issue", `{"repo":"octo/.","title":"a"}`, "no repository"},
-		{"github_write_issue", `{"repo":"octo/app/../../user","title":"a"}`, "repo must be"},
-		{"github_write_issue", `{"repo":"octo/app?x=","title":"a"}`, "repo must be"},
-		{"github_write_issue", `{"repo":"octo/app#","title":"a"}`, "repo must be"},
-		{"github_write_issue", `{"repo":"octo/a%2fb","title":"a"}`, "repo must be"},
-		{"github_write_issue", `{"repo":"octo/app\n","title":"a"}`, "repo must be"},
+		{"github_write_issue", `{"repo":"octo/app/../../user","title":"a"}`, "no repository"},
+		{"github_write_issue", `{"repo":"octo/app?x=","title":"a"}`, "no repository"},
+		{"github_write_issue", `{"repo":"octo/app#","title":"a"}`, "no repository"},
+		{"github_write_issue", `{"repo":"octo/a%2fb","title":"a"}`, "no repository"},
+		{"github_write_issue", `{"repo":"octo/app\n","title":"a"}`, "no repository"},
 	} {
 		result, err := call(t, c.tool, c.arguments, func(_ http.ResponseWriter, r *http.Request) {
 			t.Errorf("%s: sent %s %s", c.arguments, r.Method, r.URL)
@@ -317,7 +338,7 @@ func TestTransportErrorsStay(t *testing.T) {
 	want := errors.New("from the bound client")
 	client := &http.Client{Transport: failing{want}}
 	for _, tool := range github.Module().Tools {
-		arguments := `{"query":"x"}`
+		arguments := reads()[tool.Spec().Name]
 		if tool.Spec().Name == "github_write_issue" {
 			arguments = `{"repo":"octo/app","title":"a"}`
 		}

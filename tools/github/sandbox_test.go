@@ -12,7 +12,12 @@ import (
 // alice is a function that calls tools as alice, of an OAuth App or a GitHub App.
 func alice(t *testing.T, app bool) func(name, arguments string) (json.RawMessage, error) {
 	t.Helper()
-	world := tooltest.Sandbox(t, func(cfg *sandbox.Config) { cfg.GitHubApp = app })
+	return signedIn(t, tooltest.Sandbox(t, func(cfg *sandbox.Config) { cfg.GitHubApp = app }))
+}
+
+// signedIn is alice's function at world.
+func signedIn(t *testing.T, world *sandbox.Sandbox) func(name, arguments string) (json.RawMessage, error) {
+	t.Helper()
 	bench := tooltest.AtGitHub(t, module(), world, "alice")
 	return func(name, arguments string) (json.RawMessage, error) {
 		t.Helper()
@@ -36,9 +41,6 @@ func TestAtTheSandbox(t *testing.T) {
 	}
 	if strings.Contains(string(got), sandbox.DecoyMarker) {
 		t.Errorf("the decoy's: %s", got)
-	}
-	if got, err = as("github_search_issues", `{"query":"is:open","per_page":1}`); err != nil || !strings.Contains(opened(got), `"next_cursor":{"p":2}`) {
-		t.Errorf("got %s, %v", got, err)
 	}
 	result, err := as("github_write_issue", `{"repo":"`+sandbox.BobLogin+`/workshop","title":"x"}`)
 	if told := message(t, result, err); !strings.Contains(told, "doesn't see it") {

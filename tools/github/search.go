@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	searchSize = 20   // results in an answer, unless told otherwise
+	searchSize = 20   // results in an answer
 	searchEnd  = 1000 // GitHub shows no results beyond
 	bodyLength = 500  // bytes of an issue's body in a search's answer
 )
@@ -22,7 +22,7 @@ func searchIssues() tools.Tool {
 	return tools.Define(tools.Spec{
 		Name:        "github_search_issues",
 		Title:       "Search issues",
-		Description: "Search issues or pull requests, with 500 bytes of each body (github_read_issue has all). Not for code or commits.",
+		Description: "Search issues or pull requests; bodies are cut short. Not for code or commits.",
 		Can:         "Search issues and pull requests in public repositories and in those that you can see",
 		Provider:    provider,
 		Scopes:      []string{scope},
@@ -35,19 +35,18 @@ func searchIssues() tools.Tool {
 }
 
 type searchInput struct {
-	Query   string `json:"query" jsonschema:"GitHub's syntax: repo:octocat/hello label:bug author:@me crash" minLength:"1" maxLength:"256"`
-	Type    string `json:"type,omitempty" jsonschema:"default issue" enum:"issue,pull_request"`
-	State   string `json:"state,omitempty" jsonschema:"default both" enum:"open,closed"`
-	Sort    string `json:"sort,omitempty" jsonschema:"descending; default best match" enum:"created,updated,comments"`
-	PerPage int    `json:"per_page,omitempty" jsonschema:"default 20" minimum:"1" maximum:"50"`
-	Cursor  string `json:"cursor,omitempty" jsonschema:"next_cursor of the answer before, same arguments"`
+	Query  string `json:"query" jsonschema:"like: repo:owner/name label:bug author:@me crash"`
+	Type   string `json:"type,omitempty" jsonschema:"default issue" enum:"issue,pull_request"`
+	State  string `json:"state,omitempty" jsonschema:"default both" enum:"open,closed"`
+	Sort   string `json:"sort,omitempty" jsonschema:"default best match" enum:"created,updated,comments"`
+	Cursor string `json:"cursor,omitempty" jsonschema:"from next_cursor"`
 }
 
 type searchOutput struct {
 	Total      int     `json:"total"`
 	Issues     []found `json:"issues"`
 	NextCursor string  `json:"next_cursor,omitempty"`
-	Incomplete bool    `json:"incomplete,omitempty" jsonschema:"GitHub left results out"`
+	Incomplete bool    `json:"incomplete,omitempty"`
 	Untrusted  string  `json:"untrusted"`
 }
 
@@ -56,12 +55,9 @@ type found struct {
 	Number        int      `json:"number"`
 	Title         string   `json:"title"`
 	State         string   `json:"state"`
-	URL           string   `json:"url"`
 	Author        string   `json:"author,omitempty"`
 	Association   string   `json:"author_association,omitempty"`
 	Labels        []string `json:"labels"`
-	Comments      int      `json:"comments"`
-	CreatedAt     string   `json:"created_at,omitempty"`
 	UpdatedAt     string   `json:"updated_at,omitempty"`
 	Body          string   `json:"body,omitempty"`
 	BodyTruncated bool     `json:"body_truncated,omitempty"`
@@ -72,7 +68,7 @@ func search(ctx context.Context, api *http.Client, in searchInput) (searchOutput
 	if err != nil {
 		return searchOutput{}, err
 	}
-	answer, err := find[issue](ctx, api, searching{"issues", terms, in.Sort, in.Cursor, in.PerPage})
+	answer, err := find[issue](ctx, api, searching{"issues", terms, in.Sort, in.Cursor})
 	if err != nil {
 		return searchOutput{}, err
 	}
@@ -88,7 +84,14 @@ type searching struct {
 	terms  string
 	sort   string // "" for the best match
 	cursor string
-	size   int // 0 for the standard
+}
+
+// options asks for what is around a match in code.
+func (s searching) options() []gh.RequestOption {
+	if s.kind != "code" {
+		return nil
+	}
+	return []gh.RequestOption{accept("application/vnd.github.text-match+json")}
 }
 
 // results are a page of what a search finds.
@@ -107,19 +110,19 @@ func find[T any](ctx context.Context, api *http.Client, s searching) (results[T]
 	if err != nil {
 		return results[T]{}, err
 	}
+	if strings.TrimSpace(s.terms) == "" {
+		return results[T]{}, emptyQuery()
+	}
 	client, err := connect(api)
 	if err != nil {
 		return results[T]{}, err
 	}
-	if s.size == 0 {
-		s.size = searchSize
-	}
 	var out results[T]
-	resp, err := get(ctx, client, address("search", s.kind), s.query(at), &out)
+	resp, err := get(ctx, client, address("search", s.kind), s.query(at), &out, s.options()...)
 	if err != nil {
 		return results[T]{}, searchFault(ctx, err)
 	}
-	if out.at, out.next = at, resp.NextPage; (out.next-1)*s.size >= searchEnd {
+	if out.at, out.next = at, resp.NextPage; (out.next-1)*searchSize >= searchEnd {
 		out.next = 0 // GitHub's own link goes beyond what GitHub shows
 	}
 	out.Incomplete = out.Incomplete || strings.HasPrefix(resp.Header.Get("X-GitHub-SSO"), "partial-results")
@@ -127,7 +130,7 @@ func find[T any](ctx context.Context, api *http.Client, s searching) (results[T]
 }
 
 func (s searching) query(at place) url.Values {
-	query := at.query(s.size)
+	query := at.query(searchSize)
 	query.Set("q", s.terms)
 	if s.sort != "" {
 		query.Set("sort", s.sort)
@@ -143,6 +146,9 @@ func (s searching) query(at place) url.Values {
 // parentheses, so that the qualifiers are for all of it.
 func (in searchInput) terms() (string, error) {
 	terms := in.Query
+	if strings.TrimSpace(terms) == "" {
+		return "", emptyQuery()
+	}
 	if combines(terms) {
 		if !balanced(terms) {
 			return "", told("The parentheses or quotation marks in query don't pair up.")
@@ -159,6 +165,8 @@ func (in searchInput) terms() (string, error) {
 	}
 	return terms, nil
 }
+
+func emptyQuery() error { return told("The query is empty: say what to search for.") }
 
 // combines reports whether the query uses more of GitHub's syntax than a plain list
 // of terms. Parentheses and AND and OR are read by its advanced search alone.
@@ -208,6 +216,8 @@ type issue struct {
 	CreatedAt     *gh.Timestamp `json:"created_at"`
 	UpdatedAt     *gh.Timestamp `json:"updated_at"`
 	User          account       `json:"user"`
+	Assignees     []account     `json:"assignees"`
+	PullRequest   *struct{}     `json:"pull_request"`
 	Labels        []label       `json:"labels"`
 }
 
@@ -215,8 +225,8 @@ func foundIn(i issue) found {
 	body, truncated := tools.Clip(i.Body, bodyLength)
 	return found{
 		Repo: repoIn(i.RepositoryURL, i.HTMLURL), Number: i.Number, Title: line(i.Title, titleLength), State: i.State,
-		URL: i.HTMLURL, Author: i.User.Login, Association: i.Association, Labels: labelNames(i.Labels),
-		Comments: i.Comments, CreatedAt: when(i.CreatedAt), UpdatedAt: when(i.UpdatedAt),
-		Body: body, BodyTruncated: truncated,
+		Author: i.User.Login, Association: i.Association, Labels: labelNames(i.Labels),
+		UpdatedAt: when(i.UpdatedAt),
+		Body:      body, BodyTruncated: truncated,
 	}
 }

@@ -3,6 +3,7 @@ package github
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	gh "github.com/google/go-github/v89/github"
 
@@ -34,6 +35,30 @@ func each[A, B any](list []A, f func(A) B) []B {
 		out[i] = f(item)
 	}
 	return out
+}
+
+// clipJSON is text cleaned and cut, on a character's edge, to at most so many bytes
+// as they are in JSON, with "…" behind; short says whether something is missing. Code
+// and markup take up to six times their own length there.
+func clipJSON(text string, most int) (cut string, short bool) {
+	text = tools.Clean(text)
+	for i, r := range text {
+		if most -= width(r); most < 0 {
+			return text[:i] + "…", true
+		}
+	}
+	return text, false
+}
+
+// width is how many bytes encoding/json makes of r, which Clean let through.
+func width(r rune) int {
+	switch r {
+	case '"', '\\', '\n', '\t':
+		return 2
+	case '<', '>', '&', '\u2028', '\u2029':
+		return 6
+	}
+	return utf8.RuneLen(r)
 }
 
 // An account is who wrote something. GitHub has null for an account that is gone.

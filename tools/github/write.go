@@ -28,7 +28,7 @@ func writeIssue() tools.Tool {
 }
 
 type writeInput struct {
-	Repo   string   `json:"repo" jsonschema:"owner/name" pattern:"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$" maxLength:"140"`
+	Repo   string   `json:"repo" jsonschema:"owner/name"`
 	Number int      `json:"number,omitempty" jsonschema:"the issue to change; leave it out to create one" minimum:"1" maximum:"2147483647"`
 	Title  *string  `json:"title,omitempty" jsonschema:"needed to create one" minLength:"1" maxLength:"256"`
 	Body   *string  `json:"body,omitempty" jsonschema:"Markdown; replaces the text before" maxLength:"65536"`
