@@ -48,20 +48,23 @@ func newOutside(t testing.TB) *outside {
 	}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]http.HandlerFunc{
-		"GET /login/oauth/authorize":                         o.authorize,
-		"POST /login/oauth/access_token":                     o.token,
-		"GET /api/v3/user":                                   o.user,
-		"DELETE /api/v3/applications/{id}/token":             o.revoke,
-		"GET /api/v3/search/issues":                          o.api(o.search),
-		"POST /api/v3/repos/{owner}/{repo}/issues":           o.api(o.issue),
-		"PATCH /api/v3/repos/{owner}/{repo}/issues/{number}": o.api(o.issue),
-		"GET /.well-known/openid-configuration":              o.discovery,
-		"GET /google/auth":                                   o.authorize,
-		"POST /google/token":                                 o.token,
-		"GET /google/userinfo":                               o.user,
-		"POST /google/revoke":                                o.revoke,
-		"GET /calendar/v3/calendars/{id}/events":             o.api(o.events),
-		"POST /calendar/v3/calendars/{id}/events":            o.api(o.event),
+		"GET /login/oauth/authorize":                                 o.authorize,
+		"POST /login/oauth/access_token":                             o.token,
+		"GET /api/v3/user":                                           o.user,
+		"DELETE /api/v3/applications/{id}/token":                     o.revoke,
+		"GET /api/v3/search/issues":                                  o.api(o.search),
+		"POST /api/v3/repos/{owner}/{repo}/issues":                   o.api(o.issue),
+		"PATCH /api/v3/repos/{owner}/{repo}/issues/{number}":         o.api(o.issue),
+		"POST /api/v3/repos/{owner}/{repo}/issues/{number}/comments": o.api(o.issue),
+		"POST /api/v3/repos/{owner}/{repo}/pulls":                    o.api(o.issue),
+		"PATCH /api/v3/repos/{owner}/{repo}/pulls/{number}":          o.api(o.issue),
+		"GET /.well-known/openid-configuration":                      o.discovery,
+		"GET /google/auth":                                           o.authorize,
+		"POST /google/token":                                         o.token,
+		"GET /google/userinfo":                                       o.user,
+		"POST /google/revoke":                                        o.revoke,
+		"GET /calendar/v3/calendars/{id}/events":                     o.api(o.events),
+		"POST /calendar/v3/calendars/{id}/events":                    o.api(o.event),
 	} {
 		mux.HandleFunc(pattern, h)
 	}
@@ -275,7 +278,7 @@ func (o *outside) api(answer func(person, said string) any) http.HandlerFunc {
 func (o *outside) issueOf(person, said string) map[string]any {
 	return map[string]any{
 		"number": 7, "title": canary(person) + " " + said, "body": canary(person), "state": "open", "user": map[string]any{"login": person},
-		"html_url": "https://github.com/" + person + "/x/issues/7", "repository_url": "https://api.github.com/repos/" + person + "/x",
+		"html_url": "https://github.com/" + person + "/x/issues/7#" + canary(person) + " " + said, "repository_url": "https://api.github.com/repos/" + person + "/x",
 	}
 }
 
