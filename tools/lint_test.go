@@ -64,6 +64,8 @@ func TestLintExceptions(t *testing.T) {
 		fine         bool
 	}{
 		{"calendar_create_event", schemaWith("attendees"), true},
+		{"github_list_commits", schemaWith("author"), true},
+		{"github_write_issue", schemaWith("author"), false},
 		{"calendar_list_events", schemaWith("attendees"), false},
 		{"calendar_create_event", schemaWith("owner"), false},
 		{"calendar_create_event", nested(schemaWith("attendees"))["in an object"], false},

@@ -210,13 +210,20 @@ func (c *crowd) arguments(r *rand.Rand, p, other *person, tool toolListing, n in
 // knows the answers of.
 func meant(other, text string) map[string]map[string]any {
 	return map[string]map[string]any{
-		"github_search_issues":      {"query": text + " author:" + other},
-		"github_write_issue":        {"repo": other + "/x", "title": text, "body": other},
-		"github_comment":            {"repo": other + "/x", "number": 7, "body": text},
-		"github_write_pull_request": {"repo": other + "/x", "title": text, "head": other + ":x", "base": "main"},
-		"mutant_remember":           {"query": text},
-		"calendar_list_events":      {"query": text},
-		"calendar_create_event":     {"summary": text, "start": "2026-12-01T09:00:00Z", "end": "2026-12-01T10:00:00Z", "attendees": []string{other + "@outside.example"}},
+		"github_search_issues":       {"query": text + " author:" + other},
+		"github_search_code":         {"query": text + " user:" + other},
+		"github_search_repositories": {"query": text + " user:" + other},
+		"github_get_file":            {"repo": other + "/x", "path": "a/" + text},
+		"github_list_commits":        {"repo": other + "/x", "ref": text, "author": other},
+		"github_get_commit":          {"repo": other + "/x", "ref": text},
+		"github_list_branches":       {"repo": other + "/x"},
+		"github_read_issue":          {"repo": other + "/x", "number": 7},
+		"github_write_issue":         {"repo": other + "/x", "title": text, "body": other},
+		"github_comment":             {"repo": other + "/x", "number": 7, "body": text},
+		"github_write_pull_request":  {"repo": other + "/x", "title": text, "head": other + ":x", "base": "main"},
+		"mutant_remember":            {"query": text},
+		"calendar_list_events":       {"query": text},
+		"calendar_create_event":      {"summary": text, "start": "2026-12-01T09:00:00Z", "end": "2026-12-01T10:00:00Z", "attendees": []string{other + "@outside.example"}},
 	}
 }
 

@@ -53,6 +53,15 @@ func newOutside(t testing.TB) *outside {
 		"GET /api/v3/user":                                           o.user,
 		"DELETE /api/v3/applications/{id}/token":                     o.revoke,
 		"GET /api/v3/search/issues":                                  o.api(o.search),
+		"GET /api/v3/search/code":                                    o.api(o.search),
+		"GET /api/v3/search/repositories":                            o.api(o.search),
+		"GET /api/v3/repos/{owner}/{repo}":                           o.api(o.thing),
+		"GET /api/v3/repos/{owner}/{repo}/contents/{path...}":        o.api(o.thing),
+		"GET /api/v3/repos/{owner}/{repo}/commits":                   o.api(o.things),
+		"GET /api/v3/repos/{owner}/{repo}/commits/{ref}":             o.api(o.thing),
+		"GET /api/v3/repos/{owner}/{repo}/branches":                  o.api(o.things),
+		"GET /api/v3/repos/{owner}/{repo}/issues/{number}":           o.api(o.thing),
+		"GET /api/v3/repos/{owner}/{repo}/issues/{number}/comments":  o.api(o.things),
 		"POST /api/v3/repos/{owner}/{repo}/issues":                   o.api(o.issue),
 		"PATCH /api/v3/repos/{owner}/{repo}/issues/{number}":         o.api(o.issue),
 		"POST /api/v3/repos/{owner}/{repo}/issues/{number}/comments": o.api(o.issue),
@@ -283,8 +292,25 @@ func (o *outside) issueOf(person, said string) map[string]any {
 }
 
 func (o *outside) search(person, said string) any {
-	return map[string]any{"total_count": 1, "items": []any{o.issueOf(person, said)}}
+	return map[string]any{"total_count": 1, "items": o.things(person, said)}
 }
+
+// thing is whatever is asked for: a repository, a file, a commit or an issue.
+func (o *outside) thing(person, said string) any {
+	text := canary(person) + " " + said
+	all := o.issueOf(person, said)
+	for name, value := range map[string]any{
+		"full_name": person + "/x", "description": text, "default_branch": text, "name": text,
+		"path": "x", "text_matches": []any{map[string]any{"property": "content", "fragment": text}},
+		"type": "file", "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(text)),
+		"sha": "1", "commit": map[string]any{"message": text}, "comments": 1, "created_at": "2026-12-01T09:00:00Z",
+	} {
+		all[name] = value
+	}
+	return all
+}
+
+func (o *outside) things(person, said string) any { return []any{o.thing(person, said)} }
 
 func (o *outside) issue(person, said string) any { return o.issueOf(person, said) }
 

@@ -16,7 +16,7 @@ func searchCode() tools.Tool {
 	return tools.Define(tools.Spec{
 		Name:        "github_search_code",
 		Title:       "Search code",
-		Description: "Search words in default branches' files, 10 times a minute. No regular expressions.",
+		Description: "Search words in default branches' files, 10 times a minute. No regexps.",
 		Can:         "Search the code of public repositories and of those that you can see",
 		Provider:    provider,
 		Scopes:      []string{scope},

@@ -159,6 +159,10 @@ func TestIssuesAtTheSandbox(t *testing.T) {
 	if first.Total != 25 || len(first.Issues) != 20 || len(second.Issues) != 5 || second.Next != "" || first.Issues[19] == second.Issues[0] {
 		t.Errorf("got %+v, then %+v", first, second)
 	}
+	either := ask[page](t, as, "github_search_issues", `{"query":"label:bug OR label:enhancement","state":"open"}`)
+	if either.Total != 3 {
+		t.Errorf("got %+v", either)
+	}
 	pulls := ask[page](t, as, "github_search_issues", `{"query":"waypoint","type":"pull_request"}`)
 	if pulls.Total != 1 {
 		t.Errorf("got %+v", pulls)
