@@ -15,6 +15,7 @@ var contract = []tools.Rule{
 	{Method: "POST", Host: "api.github.com", Path: "/repos/{owner}/{repo}/issues"},
 	{Method: "GET", Host: "www.googleapis.com", Path: "/calendar/v3/calendars/{calendar}/events", Query: []string{"timeMin"}},
 	{Method: "GET", Host: "www.googleapis.com", Path: "/calendar/v3/calendars/{calendar}/events", Query: []string{"q"}},
+	{Method: "GET", Host: "api.github.com", Path: "/repos/{owner}/{repo}/issues/{number}"},
 	{Method: "GET", Host: "api.github.com", Path: "/repos/{owner}/{repo}/contents/{path...}", Query: []string{"ref"}},
 }
 
@@ -103,6 +104,7 @@ func TestMatchRefusesTargets(t *testing.T) {
 		"POST https://api.github.com/repos/a/../issues":                               "segment",
 		"POST https://api.github.com/repos/../a/issues":                               "segment",
 		"POST https://api.github.com/repos/a/b/c/issues":                              "b/c",
+		"GET https://api.github.com/repos/a/b/issues/1/comments":                      "comments",
 		"GET https://api.github.com/repos/a/b/contents":                               "contents",
 		"GET https://api.github.com/repos/a/b/contents/":                              "segment",
 		"GET https://api.github.com/repos/a/b/contents/c/":                            "segment",
