@@ -28,6 +28,7 @@ var (
 	hostName  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$`)
 	literal   = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
 	wildcard  = regexp.MustCompile(`^\{[a-zA-Z_]+\}$`)
+	remainder = regexp.MustCompile(`^\{[a-zA-Z_]+\.\.\.\}$`)
 	queryName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
 	// actingQuery are parameters with which providers let a request choose whose
 	// credential acts, or what method it really is.
@@ -67,10 +68,15 @@ func checkTemplate(path string) error {
 	if !ok {
 		return errors.New("the path must begin with a slash")
 	}
-	for i, segment := range strings.Split(segments, "/") {
+	list := strings.Split(segments, "/")
+	for i, segment := range list {
 		isLiteral := literal.MatchString(segment) && segment != "." && segment != ".."
-		if !isLiteral && !wildcard.MatchString(segment) {
-			return fmt.Errorf("%q is neither a plain segment nor a {name}", segment)
+		isRest := remainder.MatchString(segment)
+		if !isLiteral && !isRest && !wildcard.MatchString(segment) {
+			return fmt.Errorf("%q is neither a plain segment nor a {name} or {name...}", segment)
+		}
+		if isRest && i != len(list)-1 {
+			return fmt.Errorf("%q stands for the rest of the path, so it must be the last", segment)
 		}
 		if i == 0 && !isLiteral {
 			return errors.New("the first segment must be plain: the rule would match nearly everything")
@@ -133,6 +139,9 @@ func find(contract []Rule, req *http.Request, path string, names []string) (Rule
 // fits reports whether the escaped path, which safePath made, is one of template's.
 func fits(template, path string) bool {
 	want, got := strings.Split(template, "/"), strings.Split(path, "/")
+	if last := len(want) - 1; remainder.MatchString(want[last]) && len(got) > len(want) {
+		got = got[:len(want)] // safePath vouches for each of the others
+	}
 	return slices.EqualFunc(want, got, func(w, g string) bool {
 		return w == g || strings.HasPrefix(w, "{")
 	})

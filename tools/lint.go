@@ -13,14 +13,14 @@ import (
 // allowed are the arguments that name a person or an account although the caller's
 // own credential acts: by tool, with the reason.
 var allowed = map[string]map[string]string{
+	"github_list_commits": {
+		"author": "a filter of what the caller may read anyway",
+	},
 	"calendar_create_event": {
 		"attendees": "whom the caller invites; the event is made in the caller's own calendar",
 	},
 	"calendar_find_time": {
 		"attendees": "whose busy times are asked for; what others share with the caller decides",
-	},
-	"github_write_issue": {
-		"owner": "the repository's owner, part of its name; the caller's own access decides",
 	},
 }
 

@@ -50,7 +50,8 @@ type Rule struct {
 	// applies a configured base URL after the check.
 	Host string
 	// Path is a template in which {name} stands for one escaped segment, without
-	// "/", "%2F" or dot segments: "/repos/{owner}/{repo}/issues".
+	// "/", "%2F" or dot segments: "/repos/{owner}/{repo}/issues". A {name...} at the
+	// end stands for one or more of them: "/repos/{owner}/{repo}/contents/{path...}".
 	Path string
 	// Query lists the parameter names that may appear.
 	Query []string

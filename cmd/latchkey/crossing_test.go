@@ -148,7 +148,7 @@ func (c *crowd) run(t *testing.T, seed uint64, calls int) {
 
 // one is one call of anybody's, which tries to be somebody else's.
 func (c *crowd) one(line *http.Client, clients map[string]*mcpClient, r *rand.Rand, n int) {
-	p, other, tool := pick(r, c.people), pick(r, c.people), pick(r, c.tools)
+	p, other, tool := pick(r, c.people), pick(r, c.people), c.tool(r)
 	client := c.client(clients, line, p, pick(r, []dialect{modern, eliciting, plain}))
 	a, err := client.call(tool.Name, c.arguments(r, p, other, tool, n))
 	if err != nil {
@@ -201,22 +201,47 @@ func (c *crowd) arguments(r *rand.Rand, p, other *person, tool toolListing, n in
 		other = c.people[0]
 	}
 	text := mark(p.name, n)
-	meant := map[string]map[string]any{
-		"github_search_issues": {"query": text + " author:" + other.name},
-		"github_write_issue":   {"owner": other.name, "repo": "x", "title": text, "body": other.name},
-		"calendar_list_events": {"query": text},
-		"calendar_get_event":   {"event": text},
-		"calendar_free_busy":   {"calendars": []string{text, other.name + "@outside.example"}},
-		"calendar_find_time":   {"minutes": 30, "attendees": []string{text, other.name + "@outside.example"}},
-
-		"calendar_list_instances": {"event": text},
-		"calendar_list_calendars": {},
-		"calendar_create_event":   {"summary": text, "start": "2026-12-01T09:00:00Z", "end": "2026-12-01T10:00:00Z", "attendees": []string{other.name + "@outside.example"}},
-	}[tool.Name]
-	if r.IntN(3) > 0 && meant != nil {
+	if meant := meant(other.name, text)[tool.Name]; r.IntN(3) > 0 && meant != nil {
 		return meant
 	}
 	return c.invented(r, other, tool, text)
+}
+
+// meant are arguments that somebody could mean, for the tools that the outside
+// knows the answers of.
+func meant(other, text string) map[string]map[string]any {
+	return map[string]map[string]any{
+		"github_search_issues":       {"query": text + " author:" + other},
+		"github_search_code":         {"query": text + " user:" + other},
+		"github_search_repositories": {"query": text + " user:" + other},
+		"github_get_file":            {"repo": other + "/x", "path": "a/" + text},
+		"github_list_commits":        {"repo": other + "/x", "ref": text, "author": other},
+		"github_get_commit":          {"repo": other + "/x", "ref": text},
+		"github_list_branches":       {"repo": other + "/x"},
+		"github_read_issue":          {"repo": other + "/x", "number": 7},
+		"github_write_issue":         {"repo": other + "/x", "title": text, "body": other},
+		"github_comment":             {"repo": other + "/x", "number": 7, "body": text},
+		"github_write_pull_request":  {"repo": other + "/x", "title": text, "head": other + ":x", "base": "main"},
+		"mutant_remember":            {"query": text},
+		"calendar_get_event":         {"event": text},
+		"calendar_list_instances":    {"event": text},
+		"calendar_list_calendars":    {},
+		"calendar_free_busy":         {"calendars": []string{text, other + "@outside.example"}},
+		"calendar_find_time":         {"minutes": 30, "attendees": []string{text, other + "@outside.example"}},
+		"calendar_list_events":       {"query": text},
+		"calendar_create_event":      {"summary": text, "start": "2026-12-01T09:00:00Z", "end": "2026-12-01T10:00:00Z", "attendees": []string{other + "@outside.example"}},
+	}
+}
+
+// tool is any, but more often one that the outside knows the answers of.
+func (c *crowd) tool(r *rand.Rand) toolListing {
+	tool := pick(r, c.tools)
+	for range 4 {
+		if meant("", "")[tool.Name] == nil {
+			tool = pick(r, c.tools)
+		}
+	}
+	return tool
 }
 
 // invented are TestNonInterference's arguments, with the mark in one of them.

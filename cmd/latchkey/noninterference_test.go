@@ -238,6 +238,10 @@ func invent(tool toolListing, other string, r *rand.Rand) map[string]any {
 			}
 		}
 	}
+	if arguments["number"] != nil { // what only something new can have
+		delete(arguments, "head")
+		delete(arguments, "draft")
+	}
 	return arguments
 }
 
@@ -312,10 +316,18 @@ func plausible(name, other string) []string {
 		return []string{"2026-12-01T09:00:00Z", "2026-12-01", "2026-11-20T00:00:00+01:00"}
 	case strings.Contains(name, "end"):
 		return []string{"2026-12-02T09:00:00Z", "2026-12-02", "2026-12-24T00:00:00+01:00"}
-	case strings.Contains(name, "owner"):
-		return []string{sandbox.AliceLogin, sandbox.BobLogin, "open-meadow"}
-	case strings.Contains(name, "repo"):
-		return []string{"garden", "workshop", "field-guide", "trail-notes"}
+	case name == "since", name == "until":
+		return []string{"2026-12-01", "2026-11-20T00:00:00+01:00"}
+	case name == "ref":
+		return []string{"main", "fix/last-waypoint", "bench-legs", "cornflower"}
+	case name == "path":
+		return []string{"README.md", "docs/notes.md", "docs"}
+	case strings.HasSuffix(name, "_sha"), name == "commit_id":
+		return []string{strings.Repeat("1", 40), strings.Repeat("ab", 20)}
+	case name == "branch", name == "head", name == "base", name == "from":
+		return []string{"main", "fix/last-waypoint", "bench-legs"}
+	case name == "repo":
+		return []string{sandbox.AliceLogin + "/garden", sandbox.BobLogin + "/workshop", sandbox.AliceLogin + "/trail-notes", sandbox.PublicRepo}
 	case strings.Contains(name, "zone"):
 		return []string{"Europe/Berlin", "UTC"}
 	}

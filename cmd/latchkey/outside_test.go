@@ -48,21 +48,32 @@ func newOutside(t testing.TB) *outside {
 	}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]http.HandlerFunc{
-		"GET /login/oauth/authorize":                         o.authorize,
-		"POST /login/oauth/access_token":                     o.token,
-		"GET /api/v3/user":                                   o.user,
-		"DELETE /api/v3/applications/{id}/token":             o.revoke,
-		"GET /api/v3/search/issues":                          o.api(o.search),
-		"POST /api/v3/repos/{owner}/{repo}/issues":           o.api(o.issue),
-		"PATCH /api/v3/repos/{owner}/{repo}/issues/{number}": o.api(o.issue),
-		"GET /.well-known/openid-configuration":              o.discovery,
-		"GET /google/auth":                                   o.authorize,
-		"POST /google/token":                                 o.token,
-		"GET /google/userinfo":                               o.user,
-		"POST /google/revoke":                                o.revoke,
-		"GET /calendar/v3/calendars/{id}/events":             o.api(o.events),
-		"POST /calendar/v3/calendars/{id}/events":            o.api(o.event),
-
+		"GET /login/oauth/authorize":                                 o.authorize,
+		"POST /login/oauth/access_token":                             o.token,
+		"GET /api/v3/user":                                           o.user,
+		"DELETE /api/v3/applications/{id}/token":                     o.revoke,
+		"GET /api/v3/search/issues":                                  o.api(o.search),
+		"GET /api/v3/search/code":                                    o.api(o.search),
+		"GET /api/v3/search/repositories":                            o.api(o.search),
+		"GET /api/v3/repos/{owner}/{repo}":                           o.api(o.thing),
+		"GET /api/v3/repos/{owner}/{repo}/contents/{path...}":        o.api(o.thing),
+		"GET /api/v3/repos/{owner}/{repo}/commits":                   o.api(o.things),
+		"GET /api/v3/repos/{owner}/{repo}/commits/{ref}":             o.api(o.thing),
+		"GET /api/v3/repos/{owner}/{repo}/branches":                  o.api(o.things),
+		"GET /api/v3/repos/{owner}/{repo}/issues/{number}":           o.api(o.thing),
+		"GET /api/v3/repos/{owner}/{repo}/issues/{number}/comments":  o.api(o.things),
+		"POST /api/v3/repos/{owner}/{repo}/issues":                   o.api(o.issue),
+		"PATCH /api/v3/repos/{owner}/{repo}/issues/{number}":         o.api(o.issue),
+		"POST /api/v3/repos/{owner}/{repo}/issues/{number}/comments": o.api(o.issue),
+		"POST /api/v3/repos/{owner}/{repo}/pulls":                    o.api(o.issue),
+		"PATCH /api/v3/repos/{owner}/{repo}/pulls/{number}":          o.api(o.issue),
+		"GET /.well-known/openid-configuration":                      o.discovery,
+		"GET /google/auth":                                           o.authorize,
+		"POST /google/token":                                         o.token,
+		"GET /google/userinfo":                                       o.user,
+		"POST /google/revoke":                                        o.revoke,
+		"GET /calendar/v3/calendars/{id}/events":                     o.api(o.events),
+		"POST /calendar/v3/calendars/{id}/events":                    o.api(o.event),
 		"GET /calendar/v3/calendars/{id}/events/{event}":           o.api(o.event),
 		"GET /calendar/v3/calendars/{id}/events/{event}/instances": o.api(o.events),
 		"GET /calendar/v3/users/me/calendarList":                   o.api(o.calendars),
@@ -281,13 +292,30 @@ func (o *outside) api(answer func(person, said string) any) http.HandlerFunc {
 func (o *outside) issueOf(person, said string) map[string]any {
 	return map[string]any{
 		"number": 7, "title": canary(person) + " " + said, "body": canary(person), "state": "open", "user": map[string]any{"login": person},
-		"html_url": "https://github.com/" + person + "/x/issues/7", "repository_url": "https://api.github.com/repos/" + person + "/x",
+		"html_url": "https://github.com/" + person + "/x/issues/7#" + canary(person) + " " + said, "repository_url": "https://api.github.com/repos/" + person + "/x",
 	}
 }
 
 func (o *outside) search(person, said string) any {
-	return map[string]any{"total_count": 1, "items": []any{o.issueOf(person, said)}}
+	return map[string]any{"total_count": 1, "items": o.things(person, said)}
 }
+
+// thing is whatever is asked for: a repository, a file, a commit or an issue.
+func (o *outside) thing(person, said string) any {
+	text := canary(person) + " " + said
+	all := o.issueOf(person, said)
+	for name, value := range map[string]any{
+		"full_name": person + "/x", "description": text, "default_branch": text, "name": text,
+		"path": "x", "text_matches": []any{map[string]any{"property": "content", "fragment": text}},
+		"type": "file", "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(text)),
+		"sha": "1", "commit": map[string]any{"message": text}, "comments": 1, "created_at": "2026-12-01T09:00:00Z",
+	} {
+		all[name] = value
+	}
+	return all
+}
+
+func (o *outside) things(person, said string) any { return []any{o.thing(person, said)} }
 
 func (o *outside) issue(person, said string) any { return o.issueOf(person, said) }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -14,82 +15,71 @@ import (
 	"github.com/latchkey-mcp/latchkey/tools"
 )
 
-// searchFault is err as a sentence, if it is GitHub's answer; errors of the
-// transport stay as they are, for who made the client.
-func searchFault(ctx context.Context, err error) error {
+// fault is err as a sentence, if it is GitHub's answer; errors of the transport
+// stay as they are, for who made the client. about is what was asked for, as a
+// sentence's beginning: "Issue 7 of octo/app".
+func fault(ctx context.Context, err error, about string) error {
 	if status(err) >= http.StatusInternalServerError {
 		return told("GitHub has a problem at the moment (status %d). Try again in a minute.", status(err))
 	}
-	if answer, ok := errors.AsType[*gh.ErrorResponse](err); ok {
-		switch status(err) {
-		case http.StatusUnprocessableEntity:
-			return told("GitHub can't run this query: %s. Check its qualifiers (repo:owner/name, author:, label:) and that this account sees what they name.", reasons(answer))
-		case http.StatusNotFound:
-			return told("GitHub has no issue search here (status 404).")
-		}
-	}
-	return fault(ctx, err)
+	return refusal(ctx, err, about)
 }
 
-// writeFault is err as a sentence about the issue in in.
-func writeFault(ctx context.Context, err error, in writeInput) error {
-	repo := in.Owner + "/" + in.Repo
+// writeFault is fault for a request that changes something. look says how to find
+// out whether it did: "look with github_read_issue".
+func writeFault(ctx context.Context, err error, about, look string) error {
 	if status(err) >= http.StatusInternalServerError {
-		return told("GitHub has a problem (status %d), and the outcome is unknown: look with github_search_issues whether it happened in %s before you try again.", status(err), repo)
+		return told("GitHub has a problem (status %d), and the outcome is unknown: %s whether it happened before you try again.", status(err), look)
 	}
-	answer, ok := errors.AsType[*gh.ErrorResponse](err)
-	if !ok {
-		return fault(ctx, err)
-	}
-	switch status(err) {
-	case http.StatusNotFound:
-		return told("%s doesn't exist, or the connected account doesn't see it. Check owner and repo%s. If it is private, its owner must give the account (or this GitHub App) access.", in.target(), orNumber(in))
-	case http.StatusGone:
-		return told("%s is gone: issues are switched off in %s, or this one was deleted.", in.target(), repo)
-	case http.StatusUnprocessableEntity:
-		return told("GitHub refuses the issue: %s. Correct that and try again.", reasons(answer))
-	}
-	return fault(ctx, err)
+	return refusal(ctx, err, about)
 }
 
-func (in writeInput) target() string {
-	if in.Number == 0 {
-		return "The repository " + in.Owner + "/" + in.Repo
+// searchFault is fault for a search.
+func searchFault(ctx context.Context, err error) error {
+	if answer, ok := errors.AsType[*gh.ErrorResponse](err); ok && status(err) == http.StatusUnprocessableEntity {
+		return told("GitHub can't run this query: %s. Check its qualifiers (repo:owner/name, user:, label:) and that this account sees what they name.", reasons(answer))
 	}
-	return fmt.Sprintf("Issue %d of %s/%s", in.Number, in.Owner, in.Repo)
+	return fault(ctx, err, "This search")
 }
 
-func orNumber(in writeInput) string {
-	if in.Number == 0 {
-		return ""
-	}
-	return ", and the number"
-}
-
-// fault explains what all of GitHub's addresses answer alike.
-func fault(ctx context.Context, err error) error {
+// refusal explains what GitHub answers alike everywhere.
+func refusal(ctx context.Context, err error, about string) error {
 	if limit, ok := errors.AsType[*gh.RateLimitError](err); ok {
-		return told("GitHub's rate limit for this account is used up. Try again %s.", at(ctx, limit.Rate.Reset.Time))
+		return told("GitHub's rate limit for this account is used up. Try again %s.", until(ctx, limit.Rate.Reset.Time))
 	}
 	if limit, ok := errors.AsType[*gh.AbuseRateLimitError](err); ok {
 		return told("GitHub asks to slow down. Wait %s, then send fewer requests.", pause(limit.RetryAfter))
 	}
 	if _, ok := errors.AsType[*gh.RedirectionError](err); ok {
-		return told("The repository or issue has moved. Find its new name with github_search_issues and use that.")
+		return told("%s has moved, with its repository most likely. Find the new name with github_search_repositories and use that.", about)
 	}
 	answer, ok := errors.AsType[*gh.ErrorResponse](err)
 	if !ok {
 		return err
 	}
-	switch status(err) {
+	return answered(answer, about)
+}
+
+// answered is the sentence for each status.
+func answered(answer *gh.ErrorResponse, about string) error {
+	switch code := answer.Response.StatusCode; code {
 	case http.StatusUnauthorized:
 		return told("GitHub doesn't accept the connected account's credential any more. Disconnect GitHub on the connections page and connect it again.")
 	case http.StatusForbidden:
 		return forbidden(answer)
+	case http.StatusNotFound:
+		return told("%s doesn't exist, or the connected account doesn't see it. Check the spelling. If it is private, its owner must give the account (or this GitHub App) access.", about)
+	case http.StatusGone:
+		return told("%s is gone: it was deleted, or that feature is switched off in its repository.", about)
+	case http.StatusConflict:
+		return told("%s: GitHub refuses because of its present state: %s. Read it again before you try anew.", about, reasons(answer))
+	case http.StatusUnprocessableEntity:
+		return told("%s: GitHub refuses what was given: %s. Correct that and try again.", about, reasons(answer))
 	case http.StatusTooManyRequests:
 		return told("GitHub asks to slow down. Wait a minute, then send fewer requests.")
+	default:
+		return told("GitHub refuses (status %d): %s.", code, reasons(answer))
 	}
-	return told("GitHub refuses (status %d): %s.", status(err), reasons(answer))
 }
 
 // forbidden tells the three kinds apart that a person can do something about.
@@ -101,7 +91,7 @@ func forbidden(answer *gh.ErrorResponse) error {
 		return told("The GitHub App isn't installed on this repository, or lacks the permission. Ask the user to open https://github.com/settings/installations, give the app access to the repository, and try again.")
 	}
 	if strings.Contains(answer.Message, "OAuth App access restrictions") {
-		return told("The organization doesn't allow this app. Ask the user to request its approval at https://github.com/settings/applications, and try again.")
+		return told("The organization doesn't allow this app. Ask the user to request its approval at %s, and try again.", appLink(answer.Response.Header))
 	}
 	return told("The connected account may not do that: %s. Ask the repository's owner for access, or choose another repository.", reasons(answer))
 }
@@ -114,6 +104,19 @@ func ssoLink(header string) string {
 		return ""
 	}
 	return u.String()
+}
+
+var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// appLink is the page on which a person asks an organization to approve the app,
+// whose client ID GitHub's answers name.
+func appLink(header http.Header) string {
+	const settings = "https://github.com/settings/"
+	id := header.Get("X-OAuth-Client-Id")
+	if !clientID.MatchString(id) || dots(id) {
+		return settings + "applications"
+	}
+	return settings + "connections/applications/" + id
 }
 
 // status is the HTTP status of GitHub's answer, or 0.
@@ -131,14 +134,15 @@ func reasons(answer *gh.ErrorResponse) string {
 	for _, e := range answer.Errors[:min(len(answer.Errors), 5)] {
 		parts = append(parts, strings.Join(strings.Fields(e.Field+" "+e.Code+" "+e.Message), " "))
 	}
-	text := strings.Join(strings.Fields(strings.Join(parts, "; ")), " ")
-	if text = strings.Trim(text, " ;."); text == "" {
+	text := strings.Trim(line(strings.Join(parts, "; "), 300), " ;.")
+	if text == "" {
 		return "it doesn't say why"
 	}
-	return clip(text, 300)
+	return text
 }
 
-func at(ctx context.Context, reset time.Time) string {
+// until says when a rate limit ends.
+func until(ctx context.Context, reset time.Time) string {
 	if reset.IsZero() {
 		return "in a minute"
 	}

@@ -1,12 +1,10 @@
 package github
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 
 	gh "github.com/google/go-github/v89/github"
@@ -15,44 +13,40 @@ import (
 )
 
 const (
-	searchSize = 20   // issues in an answer, unless told otherwise
+	searchSize = 20   // results in an answer
 	searchEnd  = 1000 // GitHub shows no results beyond
 	bodyLength = 500  // bytes of an issue's body in a search's answer
-
-	usualAnswer = 4 << 10 // bytes
 )
 
 func searchIssues() tools.Tool {
 	return tools.Define(tools.Spec{
-		Name:  "github_search_issues",
-		Title: "Search issues",
-		Description: "Search issues or pull requests in the repositories that the connected GitHub account sees, " +
-			"and in public ones. Not for code, commits or files. Bodies are cut to 500 bytes.",
-		Can:      "Search issues and pull requests in public repositories and in those that you can see",
-		Provider: provider,
-		Scopes:   []string{scope},
-		ReadOnly: true, Idempotent: true,
+		Name:        "github_search_issues",
+		Title:       "Search issues",
+		Description: "Search issues or pull requests; bodies are cut short. Not for code or commits.",
+		Can:         "Search issues and pull requests in public repositories and in those that you can see",
+		Provider:    provider,
+		Scopes:      []string{scope},
+		ReadOnly:    true, Idempotent: true,
 		Egress: []tools.Rule{{
 			Method: http.MethodGet, Host: host, Path: "/search/issues",
-			Query: []string{"q", "sort", "page", "per_page"},
+			Query: []string{"q", "sort", "page", "per_page", "advanced_search"},
 		}},
 	}, search)
 }
 
 type searchInput struct {
-	Query   string `json:"query" jsonschema:"GitHub's search syntax, like: repo:octocat/hello label:bug author:@me crash" minLength:"1" maxLength:"256"`
-	Type    string `json:"type,omitempty" jsonschema:"which of the two (default issue)" enum:"issue,pull_request"`
-	State   string `json:"state,omitempty" jsonschema:"only those (default both)" enum:"open,closed"`
-	Sort    string `json:"sort,omitempty" jsonschema:"most first (default best match)" enum:"created,updated,comments"`
-	Page    int    `json:"page,omitempty" jsonschema:"next_page of the answer before" minimum:"1" maximum:"100"`
-	PerPage int    `json:"per_page,omitempty" jsonschema:"results in an answer (default 20)" minimum:"1" maximum:"50"`
+	Query  string `json:"query" jsonschema:"like: repo:owner/name label:bug author:@me crash"`
+	Type   string `json:"type,omitempty" jsonschema:"default issue" enum:"issue,pull_request"`
+	State  string `json:"state,omitempty" jsonschema:"default both" enum:"open,closed"`
+	Sort   string `json:"sort,omitempty" jsonschema:"default best match" enum:"created,updated,comments"`
+	Cursor string `json:"cursor,omitempty" jsonschema:"from next_cursor"`
 }
 
 type searchOutput struct {
 	Total      int     `json:"total"`
 	Issues     []found `json:"issues"`
-	NextPage   int     `json:"next_page,omitempty"`
-	Incomplete bool    `json:"incomplete,omitempty" jsonschema:"GitHub left results out"`
+	NextCursor string  `json:"next_cursor,omitempty"`
+	Incomplete bool    `json:"incomplete,omitempty"`
 	Untrusted  string  `json:"untrusted"`
 }
 
@@ -61,48 +55,155 @@ type found struct {
 	Number        int      `json:"number"`
 	Title         string   `json:"title"`
 	State         string   `json:"state"`
-	URL           string   `json:"url"`
 	Author        string   `json:"author,omitempty"`
+	Association   string   `json:"author_association,omitempty"`
 	Labels        []string `json:"labels"`
-	Comments      int      `json:"comments"`
-	CreatedAt     string   `json:"created_at,omitempty"`
 	UpdatedAt     string   `json:"updated_at,omitempty"`
 	Body          string   `json:"body,omitempty"`
 	BodyTruncated bool     `json:"body_truncated,omitempty"`
 }
 
 func search(ctx context.Context, api *http.Client, in searchInput) (searchOutput, error) {
-	page, size := max(in.Page, 1), in.PerPage
-	if size == 0 {
-		size = searchSize
-	}
-	if (page-1)*size >= searchEnd {
-		return searchOutput{}, &tools.Error{Message: "GitHub shows only the first 1000 results. Narrow the query instead of asking for a later page."}
-	}
-	client, err := connect(api)
+	terms, err := in.terms()
 	if err != nil {
 		return searchOutput{}, err
 	}
-	result, resp, err := in.send(ctx, client, page, size)
+	answer, err := find[issue](ctx, api, searching{"issues", terms, in.Sort, in.Cursor})
 	if err != nil {
-		return searchOutput{}, searchFault(ctx, err)
+		return searchOutput{}, err
 	}
-	out := searchOutput{Total: result.Total, Issues: foundIn(result.Items), NextPage: resp.NextPage, Untrusted: untrusted}
-	out.Incomplete = result.Incomplete || strings.HasPrefix(resp.Header.Get("X-GitHub-SSO"), "partial-results")
-	if (out.NextPage-1)*size >= searchEnd {
-		out.NextPage = 0
+	list, cursor, err := cut(ctx, answer.at, each(answer.Items, foundIn), answer.next, room)
+	return searchOutput{
+		Total: answer.Total, Issues: list, NextCursor: cursor, Incomplete: answer.Incomplete, Untrusted: tools.Untrusted,
+	}, err
+}
+
+// searching is what all of GitHub's searches are asked.
+type searching struct {
+	kind   string // "issues"
+	terms  string
+	sort   string // "" for the best match
+	cursor string
+}
+
+// options asks for what is around a match in code.
+func (s searching) options() []gh.RequestOption {
+	if s.kind != "code" {
+		return nil
 	}
+	return []gh.RequestOption{accept("application/vnd.github.text-match+json")}
+}
+
+// results are a page of what a search finds.
+type results[T any] struct {
+	Total      int  `json:"total_count"`
+	Incomplete bool `json:"incomplete_results"`
+	Items      []T  `json:"items"`
+
+	at   place
+	next int // page, 0 for none
+}
+
+// find is the cursor's page of the search.
+func find[T any](ctx context.Context, api *http.Client, s searching) (results[T], error) {
+	at, err := placeIn(ctx, s.cursor)
+	if err != nil {
+		return results[T]{}, err
+	}
+	if strings.TrimSpace(s.terms) == "" {
+		return results[T]{}, emptyQuery()
+	}
+	client, err := connect(api)
+	if err != nil {
+		return results[T]{}, err
+	}
+	var out results[T]
+	resp, err := get(ctx, client, address("search", s.kind), s.query(at), &out, s.options()...)
+	if err != nil {
+		return results[T]{}, searchFault(ctx, err)
+	}
+	if out.at, out.next = at, resp.NextPage; (out.next-1)*searchSize >= searchEnd {
+		out.next = 0 // GitHub's own link goes beyond what GitHub shows
+	}
+	out.Incomplete = out.Incomplete || strings.HasPrefix(resp.Header.Get("X-GitHub-SSO"), "partial-results")
 	return out, nil
 }
 
-// results are what the tool reads of GitHub's answer. go-github's own type has
-// twenty times as many fields, and takes as much longer to fill.
-type results struct {
-	Total      int     `json:"total_count"`
-	Incomplete bool    `json:"incomplete_results"`
-	Items      []issue `json:"items"`
+func (s searching) query(at place) url.Values {
+	query := at.query(searchSize)
+	query.Set("q", s.terms)
+	if s.sort != "" {
+		query.Set("sort", s.sort)
+	}
+	if s.kind == "issues" && combines(s.terms) {
+		query.Set("advanced_search", "true")
+	}
+	return query
 }
 
+// terms is the query with the qualifiers of the other arguments. GitHub wants to
+// be told which of issues and pull requests. A query that combines terms is put in
+// parentheses, so that the qualifiers are for all of it.
+func (in searchInput) terms() (string, error) {
+	terms := in.Query
+	if strings.TrimSpace(terms) == "" {
+		return "", emptyQuery()
+	}
+	if combines(terms) {
+		if !balanced(terms) {
+			return "", told("The parentheses or quotation marks in query don't pair up.")
+		}
+		terms = "(" + terms + ")"
+	}
+	if in.Type == "pull_request" {
+		terms += " is:pull-request"
+	} else {
+		terms += " is:issue"
+	}
+	if in.State != "" {
+		terms += " state:" + in.State
+	}
+	return terms, nil
+}
+
+func emptyQuery() error { return told("The query is empty: say what to search for.") }
+
+// combines reports whether the query uses more of GitHub's syntax than a plain list
+// of terms. Parentheses and AND and OR are read by its advanced search alone.
+func combines(query string) bool {
+	plain := outside(query)
+	return strings.ContainsAny(plain, "()") || slices.ContainsFunc(strings.Fields(plain), func(word string) bool {
+		return word == "AND" || word == "OR"
+	})
+}
+
+// balanced reports whether all that opens closes, in this order.
+func balanced(query string) bool {
+	depth := 0
+	for _, r := range outside(query) {
+		switch r {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth < 0 {
+				return false
+			}
+		}
+	}
+	return depth == 0 && strings.Count(query, `"`)%2 == 0
+}
+
+// outside is the query without what is in quotation marks.
+func outside(query string) string {
+	parts := strings.Split(query, `"`)
+	var plain strings.Builder
+	for i := 0; i < len(parts); i += 2 {
+		plain.WriteString(parts[i] + " ")
+	}
+	return plain.String()
+}
+
+// An issue is what the tools read of GitHub's answers.
 type issue struct {
 	RepositoryURL string        `json:"repository_url"`
 	HTMLURL       string        `json:"html_url"`
@@ -111,57 +212,21 @@ type issue struct {
 	State         string        `json:"state"`
 	Body          string        `json:"body"`
 	Comments      int           `json:"comments"`
+	Association   string        `json:"author_association"`
 	CreatedAt     *gh.Timestamp `json:"created_at"`
 	UpdatedAt     *gh.Timestamp `json:"updated_at"`
-	User          struct {
-		Login string `json:"login"`
-	} `json:"user"`
-	Labels []*gh.Label `json:"labels"`
+	User          account       `json:"user"`
+	Assignees     []account     `json:"assignees"`
+	PullRequest   *struct{}     `json:"pull_request"`
+	Labels        []label       `json:"labels"`
 }
 
-func (in searchInput) send(ctx context.Context, client *gh.Client, page, size int) (results, *gh.Response, error) {
-	query := url.Values{"q": {in.terms()}, "page": {strconv.Itoa(page)}, "per_page": {strconv.Itoa(size)}}
-	if in.Sort != "" {
-		query.Set("sort", in.Sort)
+func foundIn(i issue) found {
+	body, truncated := tools.Clip(i.Body, bodyLength)
+	return found{
+		Repo: repoIn(i.RepositoryURL, i.HTMLURL), Number: i.Number, Title: line(i.Title, titleLength), State: i.State,
+		Author: i.User.Login, Association: i.Association, Labels: labelNames(i.Labels),
+		UpdatedAt: when(i.UpdatedAt),
+		Body:      body, BodyTruncated: truncated,
 	}
-	req, err := client.NewRequest(ctx, http.MethodGet, "search/issues?"+query.Encode(), nil)
-	if err != nil {
-		return results{}, nil, err
-	}
-	// Read as a whole, into room for a usual answer: a json.Decoder, whose buffer grows
-	// from 512 bytes, takes half as long again.
-	var text bytes.Buffer
-	text.Grow(usualAnswer)
-	resp, err := client.Do(req, &text)
-	var out results
-	if err == nil {
-		err = json.Unmarshal(text.Bytes(), &out)
-	}
-	return out, resp, err
-}
-
-// terms is the query with the qualifiers of the other arguments. GitHub wants to
-// be told which of issues and pull requests.
-func (in searchInput) terms() string {
-	terms := in.Query + " is:issue"
-	if in.Type == "pull_request" {
-		terms = in.Query + " is:pull-request"
-	}
-	if in.State != "" {
-		terms += " state:" + in.State
-	}
-	return terms
-}
-
-func foundIn(issues []issue) []found {
-	list := make([]found, 0, len(issues))
-	for _, i := range issues {
-		list = append(list, found{
-			Repo: repository(i.RepositoryURL, i.HTMLURL), Number: i.Number, Title: clip(i.Title, 300), State: i.State,
-			URL: i.HTMLURL, Author: i.User.Login, Labels: labelNames(i.Labels),
-			Comments: i.Comments, CreatedAt: when(i.CreatedAt), UpdatedAt: when(i.UpdatedAt),
-			Body: clip(i.Body, bodyLength), BodyTruncated: len(i.Body) > bodyLength,
-		})
-	}
-	return list
 }

@@ -28,8 +28,7 @@ func writeIssue() tools.Tool {
 }
 
 type writeInput struct {
-	Owner  string   `json:"owner" jsonschema:"the repository's owner" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]*$" maxLength:"64"`
-	Repo   string   `json:"repo" jsonschema:"the repository's name, without its owner" pattern:"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$" maxLength:"100"`
+	Repo   string   `json:"repo" jsonschema:"owner/name"`
 	Number int      `json:"number,omitempty" jsonschema:"the issue to change; leave it out to create one" minimum:"1" maximum:"2147483647"`
 	Title  *string  `json:"title,omitempty" jsonschema:"needed to create one" minLength:"1" maxLength:"256"`
 	Body   *string  `json:"body,omitempty" jsonschema:"Markdown; replaces the text before" maxLength:"65536"`
@@ -52,20 +51,24 @@ func write(ctx context.Context, api *http.Client, in writeInput) (writeOutput, e
 	if err := in.check(); err != nil {
 		return writeOutput{}, err
 	}
+	repo, err := repoOf(in.Repo)
+	if err != nil {
+		return writeOutput{}, err
+	}
 	client, err := connect(api)
 	if err != nil {
 		return writeOutput{}, err
 	}
-	issue, err := in.send(ctx, client)
+	issue, err := in.send(ctx, client, repo)
 	if err != nil {
-		return writeOutput{}, writeFault(ctx, err, in)
+		return writeOutput{}, writeFault(ctx, err, in.target(), "look with github_search_issues")
 	}
-	if issue == nil {
+	if issue.Number == 0 {
 		return writeOutput{}, told("GitHub didn't answer as it should, and the outcome is unknown: look with github_search_issues whether it happened before you try again.")
 	}
 	return writeOutput{
-		Created: in.Number == 0, Repo: in.Owner + "/" + in.Repo, Number: issue.GetNumber(), Title: clip(issue.GetTitle(), 300),
-		State: issue.GetState(), Labels: labelNames(issue.Labels), URL: issue.GetHTMLURL(), Untrusted: untrusted,
+		Created: in.Number == 0, Repo: in.Repo, Number: issue.Number, Title: line(issue.Title, titleLength),
+		State: issue.State, Labels: labelNames(issue.Labels), URL: issue.HTMLURL, Untrusted: tools.Untrusted,
 	}, nil
 }
 
@@ -82,18 +85,32 @@ func (in writeInput) check() error {
 	return nil
 }
 
-func (in writeInput) send(ctx context.Context, client *gh.Client) (*gh.Issue, error) {
-	request := &gh.IssueRequest{Title: in.Title, Body: in.Body}
-	if in.State != "" {
-		request.State = &in.State
-	}
-	if in.Labels != nil {
-		request.Labels = &in.Labels
-	}
+// target is what the call is about, as a sentence's beginning.
+func (in writeInput) target() string {
 	if in.Number == 0 {
-		issue, _, err := client.Issues.Create(ctx, in.Owner, in.Repo, request)
-		return issue, err
+		return "The repository " + in.Repo
 	}
-	issue, _, err := client.Issues.Edit(ctx, in.Owner, in.Repo, in.Number, request)
-	return issue, err
+	return fmt.Sprintf("Issue %d of %s", in.Number, in.Repo)
+}
+
+// A change is the body of the request; what is nil stays as it is.
+type change struct {
+	Title  *string   `json:"title,omitempty"`
+	Body   *string   `json:"body,omitempty"`
+	Labels *[]string `json:"labels,omitempty"`
+	State  string    `json:"state,omitempty"`
+}
+
+func (in writeInput) send(ctx context.Context, client *gh.Client, repo repo) (issue, error) {
+	body := change{Title: in.Title, Body: in.Body, State: in.State}
+	if in.Labels != nil {
+		body.Labels = &in.Labels
+	}
+	method, path := http.MethodPost, repo.path("issues")
+	if in.Number != 0 {
+		method, path = http.MethodPatch, repo.path("issues", in.Number)
+	}
+	var out issue
+	_, err := send(ctx, client, method, path, body, &out)
+	return out, err
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A repo is a repository with its issues.
+// A repo is a repository with its issues, pull requests among them.
 type repo struct {
 	ID                       int64
 	Owner, Name, Description string
@@ -19,6 +19,7 @@ type repo struct {
 	Labels                   []string
 	Created                  time.Time
 	Issues                   []*issue
+	Git                      *gitStore
 }
 
 // An issue is an issue.
@@ -30,6 +31,8 @@ type issue struct {
 	Labels, Assignees   []string
 	Created, Updated    time.Time
 	Closed              *time.Time
+	Comments            []*comment
+	Pull                *pull // of a pull request
 }
 
 const githubDocs = "https://docs.github.com/rest"
@@ -71,8 +74,15 @@ func (s *Sandbox) githubAPI(h handler) http.Handler {
 		if !s.cfg.GitHubApp {
 			a = a.with("X-OAuth-Scopes", strings.Join(c.token.Scopes, ", ")).with("X-OAuth-Client-Id", c.token.Client)
 		}
-		return a.with("X-GitHub-Media-Type", "github.v3; format=json")
+		return s.rated(a).with("X-GitHub-Media-Type", "github.v3; format=json")
 	}, githubFailing)
+}
+
+// rated is a with what is left of a rate limit that nobody reaches here.
+func (s *Sandbox) rated(a answer) answer {
+	reset := s.cfg.Now().Truncate(time.Hour).Add(time.Hour).Unix()
+	return a.with("X-RateLimit-Limit", "5000").with("X-RateLimit-Remaining", "4999").with("X-RateLimit-Used", "1").
+		with("X-RateLimit-Resource", "core").with("X-RateLimit-Reset", strconv.FormatInt(reset, 10))
 }
 
 // githubUnauthorized: GitHub tells a bad token from none. It would show public
@@ -351,7 +361,7 @@ func (i *issue) setState(in issueInput) {
 }
 
 // paginate is the asked page of list, and the Link header.
-func paginate(c *call, list []found) ([]found, string) {
+func paginate[T any](c *call, list []T) ([]T, string) {
 	q := c.URL.Query()
 	size, page := number(q, "per_page", 30, 100), number(q, "page", 1, 1<<30)
 	last := max(1, (len(list)+size-1)/size)

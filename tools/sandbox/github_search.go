@@ -81,15 +81,19 @@ func (t term) has(f found, caller string) (hit, ok bool) {
 	return false, false
 }
 
-// is: the sandbox has issues and no pull requests.
+// is has the kinds and states of issues and pull requests.
 func (f found) is(what string) (hit, ok bool) {
 	switch what {
 	case "open", "closed":
 		return f.issue.State == what, true
 	case "issue":
-		return true, true
+		return f.issue.Pull == nil, true
 	case "pr", "pull-request":
-		return false, true
+		return f.issue.Pull != nil, true
+	case "draft":
+		return f.issue.Pull != nil && f.issue.Pull.Draft, true
+	case "merged", "unmerged":
+		return f.issue.Pull != nil && (f.issue.Pull.Merged != nil) == (what == "merged"), true
 	case "public", "private":
 		return f.repo.Private == (what == "private"), true
 	}
@@ -127,20 +131,27 @@ func inRange(t time.Time, text string) (hit, ok bool) {
 func (s *Sandbox) githubSearch(c *call) answer {
 	q := c.URL.Query()
 	list := terms(q.Get("q"))
+	asks := condition(func(f found, caller string) bool { return matches(f, list, caller) })
+	if q.Get("advanced_search") == "true" && strings.TrimSpace(q.Get("q")) != "" {
+		wrong := ""
+		if asks, list, wrong = readQuery(q.Get("q")); wrong != "" {
+			return searchInvalid("q", wrong)
+		}
+	}
 	if wrong := s.checkSearch(c, q.Get("q"), list); wrong.status != 0 {
 		return wrong
 	}
-	hits := s.hits(c, list)
+	hits := s.hits(c, asks)
 	if !sortFound(hits, q.Get("sort"), q.Get("order")) {
 		return searchInvalid("sort", "The sandbox sorts by created and updated only, in order asc or desc.")
 	}
 	page, link := paginate(c, hits)
-	return answer{status: http.StatusOK, body: object{"total_count": len(hits), "incomplete_results": false,
+	return answer{status: http.StatusOK, body: object{"total_count": len(hits), "incomplete_results": false, "search_type": "lexical",
 		"items": issueShapes(c, page, true)}}.with("Link", link)
 }
 
-// hits are the issues that the caller may see and that all terms fit.
-func (s *Sandbox) hits(c *call, list []term) []found {
+// hits are the issues that the caller may see and that fit.
+func (s *Sandbox) hits(c *call, asks condition) []found {
 	var hits []found
 	for _, r := range s.state.Repos {
 		if !s.sees(c.token, r) {
@@ -148,7 +159,7 @@ func (s *Sandbox) hits(c *call, list []term) []found {
 		}
 		for _, i := range r.Issues {
 			f := found{r, i}
-			if matches(f, list, c.token.Account) {
+			if asks(f, c.token.Account) {
 				hits = append(hits, f)
 			}
 		}
@@ -211,8 +222,11 @@ func (s *Sandbox) checkSearch(c *call, q string, list []term) answer {
 	if s.cfg.GitHubApp && !kind {
 		return githubError(http.StatusUnprocessableEntity, "Query must include 'is:issue' or 'is:pull-request'")
 	}
+	if c.URL.Query().Get("advanced_search") == "true" {
+		return s.checkTerms(c, list)
+	}
 	if words := strings.Fields(q); strings.ContainsAny(q, "()") || slices.Contains(words, "OR") || slices.Contains(words, "NOT") {
-		return searchInvalid("q", "The sandbox doesn't have OR, NOT and parentheses.")
+		return searchInvalid("q", "The sandbox has OR, NOT and parentheses in the advanced search alone.")
 	}
 	return s.checkTerms(c, list)
 }

@@ -108,11 +108,21 @@ func issueShape(base string, r *repo, i *issue, account string) object {
 		"html_url": fmt.Sprintf("%s/%s/%s/issues/%d", base, r.Owner, r.Name, i.Number),
 		"state":    i.State, "state_reason": orNull(i.StateReason), "user": simpleUser(base, i.Author),
 		"labels": labelShapes(repoURL, r, i.Labels), "assignee": nil, "assignees": []object{}, "milestone": nil,
-		"locked": false, "active_lock_reason": nil, "comments": 0, "closed_at": nil, "closed_by": nil,
+		"locked": false, "active_lock_reason": nil, "comments": len(i.Comments), "closed_at": nil, "closed_by": nil,
 		"created_at": stamp(i.Created), "updated_at": stamp(i.Updated),
 		"author_association": association(r, i.Author), "performed_via_github_app": nil,
 		"reactions": object{"url": api + "/reactions", "total_count": 0, "+1": 0, "-1": 0, "laugh": 0, "hooray": 0,
 			"confused": 0, "heart": 0, "rocket": 0, "eyes": 0},
+	}
+	if i.Pull != nil {
+		page := fmt.Sprintf("%s/%s/%s/pull/%d", base, r.Owner, r.Name, i.Number)
+		o["html_url"], o["draft"] = page, i.Pull.Draft
+		links := object{"url": fmt.Sprintf("%s/pulls/%d", repoURL, i.Number), "html_url": page,
+			"diff_url": page + ".diff", "patch_url": page + ".patch", "merged_at": nil}
+		if i.Pull.Merged != nil {
+			links["merged_at"] = stamp(*i.Pull.Merged)
+		}
+		o["pull_request"] = links
 	}
 	var assignees []object
 	for _, login := range i.Assignees {

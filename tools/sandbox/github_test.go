@@ -322,13 +322,15 @@ func TestGitHubSearch(t *testing.T) {
 		`"heat wave" repo:ALICE-dev/garden`:     {"Water the tomatoes before the heat wave"},
 		"is:open is:issue author:@me label:bug": {"GPX export drops the last waypoint"},
 		"repo:alice-dev/garden repo:alice-dev/trail-notes -is:closed label:enhancement": {"Draw the raised beds to scale", "Add the ridge path above the lake"},
-		"state:closed user:alice-dev":     {"Seed order: basil, chard, snap peas"},
-		"is:public":                       {"Photo credits are missing on the orchid pages", "Index lists the cornflower twice"},
-		"is:pr":                           nil,
-		"walnut":                          nil,
-		"created:>=2026-03-08 is:private": {"Water the tomatoes before the heat wave", "GPX export drops the last waypoint"},
-		"created:2026-03-01..2026-03-04":  {"Draw the raised beds to scale", "Photo credits are missing on the orchid pages", "Add the ridge path above the lake"},
-		"no:label author:@me":             {"Seed order: basil, chard, snap peas"},
+		"state:closed user:alice-dev": {"Seed order: basil, chard, snap peas"},
+		"is:public":                   {"Index the cornflower once", "Photo credits are missing on the orchid pages", "Index lists the cornflower twice"},
+		"is:pr":                       {"Keep the last waypoint in the export", "Index the cornflower once"},
+		"is:merged":                   nil,
+		"is:draft":                    nil,
+		"walnut":                      nil,
+		"created:>=2026-03-08 is:private is:issue": {"Water the tomatoes before the heat wave", "GPX export drops the last waypoint"},
+		"created:2026-03-01..2026-03-04":           {"Draw the raised beds to scale", "Photo credits are missing on the orchid pages", "Add the ridge path above the lake"},
+		"no:label author:@me is:issue":             {"Seed order: basil, chard, snap peas"},
 	} {
 		got, _ := titles("q=" + url.QueryEscape(query))
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -344,7 +346,7 @@ func TestGitHubSearch(t *testing.T) {
 		before, _, _ := strings.Cut(link, `>; rel="next"`)
 		next = before[strings.LastIndex(before, "?")+1:]
 	}
-	if diff := cmp.Diff(all, paged); diff != "" || len(all) != 5 {
+	if diff := cmp.Diff(all, paged); diff != "" || len(all) != 6 {
 		t.Errorf("pages of two: %s", diff)
 	}
 }

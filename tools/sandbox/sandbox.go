@@ -99,6 +99,11 @@ func (s *Sandbox) GitHub() http.Handler {
 	} {
 		mux.Handle(below("/api/v3", pattern), s.githubAPI(h))
 	}
+	for _, routes := range []map[string]handler{s.gitRoutes(), s.pullRoutes(), s.readRoutes()} {
+		for pattern, h := range routes {
+			mux.Handle(below("/api/v3", pattern), s.githubAPI(h))
+		}
+	}
 	mux.Handle("/api/v3/", s.githubAPI(func(*call) answer { return githubNotFound() }))
 	mux.Handle("/", s.serve(func(c *call) answer { return noWebsite(c, githubName) }))
 	return exactPaths(mux)

@@ -55,6 +55,8 @@ func (s *Sandbox) seed() {
 	s.state = state{Format: stateFormat, SeededOn: s.cfg.Now().UTC().Format(time.DateOnly), NextID: 5000,
 		Codes: map[string]*code{}, Tokens: map[string]*token{}}
 	s.seedRepos()
+	s.seedGit()
+	s.seedComments()
 	s.seedCalendars()
 	s.dirty = true
 }
