@@ -28,8 +28,7 @@ func createBranch() tools.Tool {
 }
 
 type branchInput struct {
-	Repo string `json:"repo" jsonschema:"owner/name"`
-
+	Repo   string `json:"repo" jsonschema:"owner/name"`
 	Branch string `json:"branch" jsonschema:"new name"`
 	From   string `json:"from,omitempty" jsonschema:"branch or full SHA (default: default branch)"`
 }

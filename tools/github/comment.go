@@ -21,8 +21,7 @@ func writeComment() tools.Tool {
 }
 
 type writeCommentInput struct {
-	Repo string `json:"repo" jsonschema:"owner/name"`
-
+	Repo           string `json:"repo" jsonschema:"owner/name"`
 	Number         int    `json:"number" jsonschema:"issue or pull request"`
 	Body           string `json:"body" jsonschema:"Markdown"`
 	IdempotencyKey string `json:"idempotency_key,omitempty" jsonschema:"repeated, it creates nothing" pattern:"^[\\w.-]{1,64}$"`

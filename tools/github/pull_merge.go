@@ -27,8 +27,7 @@ func mergePullRequest() tools.Tool {
 }
 
 type mergeInput struct {
-	Repo string `json:"repo" jsonschema:"owner/name"`
-
+	Repo         string `json:"repo" jsonschema:"owner/name"`
 	Number       int    `json:"number" jsonschema:"pull request"`
 	ExpectedHead string `json:"expected_head_sha" jsonschema:"the head to merge"`
 	Method       string `json:"method,omitempty" jsonschema:"default merge" enum:"merge,squash,rebase"`
@@ -93,6 +92,9 @@ func (in mergeInput) body() any {
 // fault looks at the pull request where GitHub says little of why it isn't merged.
 func (in mergeInput) fault(ctx context.Context, client *gh.Client, repo repo, err error) error {
 	about := pullNamed(in.Repo, in.Number)
+	if says(err, http.StatusForbidden, "`workflow` scope") {
+		return told("%s changes workflow files: GitHub wants the scope workflow for that, which Latchkey doesn't ask for. A person can merge it on its page.", about)
+	}
 	answer, refused := refusedWith(err, http.StatusConflict, http.StatusMethodNotAllowed)
 	if !refused {
 		return writeFault(ctx, err, about, lookAtPull)

@@ -27,8 +27,7 @@ func reviewPullRequest() tools.Tool {
 }
 
 type submitInput struct {
-	Repo string `json:"repo" jsonschema:"owner/name"`
-
+	Repo     string       `json:"repo" jsonschema:"owner/name"`
 	Number   int          `json:"number" jsonschema:"pull request"`
 	CommitID string       `json:"commit_id" jsonschema:"the head that was reviewed"`
 	Event    string       `json:"event" jsonschema:"verdict" enum:"approve,request_changes,comment"`
@@ -38,7 +37,7 @@ type submitInput struct {
 
 type lineRemark struct {
 	Path      string `json:"path" jsonschema:"file"`
-	StartLine int    `json:"start_line,omitempty" jsonschema:"for several"`
+	StartLine int    `json:"start_line,omitempty" jsonschema:"first of several"`
 	Line      int    `json:"line" jsonschema:"in the file"`
 	Side      string `json:"side,omitempty" jsonschema:"LEFT: deleted lines" enum:"LEFT,RIGHT"`
 	Body      string `json:"body" jsonschema:"Markdown"`

@@ -25,8 +25,7 @@ func writePullRequest() tools.Tool {
 }
 
 type writePullInput struct {
-	Repo string `json:"repo" jsonschema:"owner/name"`
-
+	Repo   string  `json:"repo" jsonschema:"owner/name"`
 	Number int     `json:"number,omitempty" jsonschema:"only to change one" minimum:"1"`
 	Title  *string `json:"title,omitempty" jsonschema:"needed to open"`
 	Body   *string `json:"body,omitempty" jsonschema:"Markdown"`

@@ -33,8 +33,7 @@ func pushFiles() tools.Tool {
 }
 
 type pushInput struct {
-	Repo string `json:"repo" jsonschema:"owner/name"`
-
+	Repo         string     `json:"repo" jsonschema:"owner/name"`
 	Branch       string     `json:"branch" jsonschema:"an existing one"`
 	ExpectedHead string     `json:"expected_head_sha" jsonschema:"the branch's head, to build on"`
 	Message      string     `json:"message" jsonschema:"commit message"`

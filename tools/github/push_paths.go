@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -167,8 +168,8 @@ func (w *walk) read(ctx context.Context, sha, prefix string, paths []string) err
 			w.found[prefix+name] = found
 		}
 	}
-	for name, paths := range below {
-		if err := w.read(ctx, lines[name].SHA, prefix+name+"/", paths); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(below)) {
+		if err := w.read(ctx, lines[name].SHA, prefix+name+"/", below[name]); err != nil {
 			return err
 		}
 	}

@@ -30,8 +30,7 @@ func writeIssue() tools.Tool {
 }
 
 type writeInput struct {
-	Repo string `json:"repo" jsonschema:"owner/name"`
-
+	Repo           string   `json:"repo" jsonschema:"owner/name"`
 	Number         int      `json:"number,omitempty" jsonschema:"only to change one" minimum:"1"`
 	Title          *string  `json:"title,omitempty" jsonschema:"needed to create"`
 	Body           *string  `json:"body,omitempty" jsonschema:"Markdown"`

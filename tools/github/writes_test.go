@@ -305,6 +305,7 @@ func TestWritesFail(t *testing.T) {
 		"behind":                     {"github_merge_pull_request", []exchange{refuse("x"), state(`"state":"open","mergeable_state":"behind"`)}, []string{"must be updated"}},
 		"not known yet":              {"github_merge_pull_request", []exchange{refuse("x"), state(`"state":"open","mergeable_state":"unknown"`)}, []string{"in a few seconds"}},
 		"method":                     {"github_merge_pull_request", []exchange{refuse("Merge commits are not allowed on this repository."), state(`"state":"open","mergeable_state":"clean"`)}, []string{"Merge commits are not allowed", "another method"}},
+		"workflows":                  {"github_merge_pull_request", []exchange{putMerge.with(403, "{\"message\":\"refusing to allow an OAuth App to create or update workflow `.github/workflows/x.yml` without `workflow` scope\"}")}, []string{"changes workflow files", "on its page"}},
 		"refused, unseen":            {"github_merge_pull_request", []exchange{refuse("no"), askPull.with(500, ``)}, []string{"isn't merged: no."}},
 		"merge, broken":              {"github_merge_pull_request", []exchange{putMerge.with(500, ``)}, []string{"outcome is unknown: look with github_read_pull_request"}},
 		"merge, odd":                 {"github_merge_pull_request", []exchange{putMerge.with(200, `{}`)}, []string{"outcome is unknown"}},
