@@ -16,6 +16,9 @@ var allowed = map[string]map[string]string{
 	"github_list_commits": {
 		"author": "a filter of what the caller may read anyway",
 	},
+	"github_write_issue": {
+		"assignees": "whom the issue is given to; it is written as the caller",
+	},
 	"calendar_create_event": {
 		"attendees": "whom the caller invites; the event is made in the caller's own calendar",
 	},

@@ -28,6 +28,12 @@ func Module() tools.Module {
 			showContext(), searchRepositories(), searchCode(), getFile(), listCommits(), getCommit(), listBranches(),
 			searchIssues(), readIssue(),
 			writeIssue(),
+			writeComment(),
+			createBranch(),
+			pushFiles(),
+			writePullRequest(),
+			reviewPullRequest(),
+			mergePullRequest(),
 		},
 	}
 }

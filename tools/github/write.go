@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	gh "github.com/google/go-github/v89/github"
 
@@ -14,9 +16,9 @@ func writeIssue() tools.Tool {
 	return tools.Define(tools.Spec{
 		Name:  "github_write_issue",
 		Title: "Create or change an issue",
-		Description: "Create an issue in a GitHub repository or, with number, change that one's title, body, state or " +
-			"labels. Everyone with access reads it, in the account's name. Not for comments or pull requests.",
-		Can:         "Create issues in your name, and change the title, text, labels and state of issues and pull requests",
+		Description: "Create a GitHub issue or, with number, change that one, or a pull request's labels and assignees. " +
+			"Not for comments.",
+		Can:         "Create issues in your name, and change the title, text, labels, assignees and state of issues and pull requests",
 		Provider:    provider,
 		Scopes:      []string{scope},
 		Destructive: true, // a changed text or label replaces the one before
@@ -28,23 +30,22 @@ func writeIssue() tools.Tool {
 }
 
 type writeInput struct {
-	Repo   string   `json:"repo" jsonschema:"owner/name"`
-	Number int      `json:"number,omitempty" jsonschema:"the issue to change; leave it out to create one" minimum:"1" maximum:"2147483647"`
-	Title  *string  `json:"title,omitempty" jsonschema:"needed to create one" minLength:"1" maxLength:"256"`
-	Body   *string  `json:"body,omitempty" jsonschema:"Markdown; replaces the text before" maxLength:"65536"`
-	State  string   `json:"state,omitempty" jsonschema:"only to change one" enum:"open,closed"`
-	Labels []string `json:"labels,omitempty" jsonschema:"replaces all labels; an empty list takes them off" maxItems:"20" minLength:"1" maxLength:"50"`
+	Repo           string   `json:"repo" jsonschema:"owner/name"`
+	Number         int      `json:"number,omitempty" jsonschema:"only to change one" minimum:"1"`
+	Title          *string  `json:"title,omitempty" jsonschema:"needed to create"`
+	Body           *string  `json:"body,omitempty" jsonschema:"Markdown"`
+	State          string   `json:"state,omitempty" jsonschema:"only to change" enum:"open,closed"`
+	StateReason    string   `json:"state_reason,omitempty" jsonschema:"with closed" enum:"completed,not_planned,duplicate"`
+	Labels         []string `json:"labels,omitempty" jsonschema:"replaces all"`
+	Assignees      []string `json:"assignees,omitempty" jsonschema:"logins; replaces all"`
+	IdempotencyKey string   `json:"idempotency_key,omitempty" jsonschema:"repeated, it creates nothing" pattern:"^[\\w.-]{1,64}$"`
 }
 
 type writeOutput struct {
-	Created   bool     `json:"created"`
-	Repo      string   `json:"repo"`
-	Number    int      `json:"number"`
-	Title     string   `json:"title"`
-	State     string   `json:"state"`
-	Labels    []string `json:"labels"`
-	URL       string   `json:"url"`
-	Untrusted string   `json:"untrusted"`
+	Number     int      `json:"number"`
+	State      string   `json:"state"`
+	NotApplied []string `json:"not_applied,omitempty" jsonschema:"what the account may not set"`
+	URL        string   `json:"url"`
 }
 
 func write(ctx context.Context, api *http.Client, in writeInput) (writeOutput, error) {
@@ -61,26 +62,31 @@ func write(ctx context.Context, api *http.Client, in writeInput) (writeOutput, e
 	}
 	issue, err := in.send(ctx, client, repo)
 	if err != nil {
-		return writeOutput{}, writeFault(ctx, err, in.target(), "look with github_search_issues")
+		return writeOutput{}, writeFault(ctx, err, in.target(), lookForIssue)
 	}
 	if issue.Number == 0 {
-		return writeOutput{}, told("GitHub didn't answer as it should, and the outcome is unknown: look with github_search_issues whether it happened before you try again.")
+		return writeOutput{}, unclear(lookForIssue)
 	}
 	return writeOutput{
-		Created: in.Number == 0, Repo: in.Repo, Number: issue.Number, Title: line(issue.Title, titleLength),
-		State: issue.State, Labels: labelNames(issue.Labels), URL: issue.HTMLURL, Untrusted: tools.Untrusted,
+		Number: issue.Number, State: issue.State, NotApplied: in.ignored(issue), URL: issue.HTMLURL,
 	}, nil
 }
+
+const lookForIssue = "look with github_search_issues"
 
 // check holds what the schema can't say: which arguments go together.
 func (in writeInput) check() error {
 	switch {
 	case in.Number == 0 && in.Title == nil:
-		return &tools.Error{Message: "To create an issue, give a title. To change one, give its number."}
+		return told("To create an issue, give a title. To change one, give its number.")
+	case blank(in.Title):
+		return told("The title is blank: give it words.")
 	case in.Number == 0 && in.State != "":
-		return &tools.Error{Message: "A new issue is open: leave state out, or give the number of the issue to change."}
-	case in.Number != 0 && in.Title == nil && in.Body == nil && in.State == "" && in.Labels == nil:
-		return &tools.Error{Message: fmt.Sprintf("Nothing to change in issue %d: give a title, body, state or labels.", in.Number)}
+		return told("A new issue is open: leave state out, or give the number of the issue to change.")
+	case in.StateReason != "" && in.State != "closed":
+		return told("state_reason says why an issue is closed: give state closed with it, or leave it out.")
+	case in.Number != 0 && in.Title == nil && in.Body == nil && in.State == "" && in.Labels == nil && in.Assignees == nil:
+		return told("Nothing to change in issue %d: give a title, body, state, labels or assignees.", in.Number)
 	}
 	return nil
 }
@@ -95,22 +101,59 @@ func (in writeInput) target() string {
 
 // A change is the body of the request; what is nil stays as it is.
 type change struct {
-	Title  *string   `json:"title,omitempty"`
-	Body   *string   `json:"body,omitempty"`
-	Labels *[]string `json:"labels,omitempty"`
-	State  string    `json:"state,omitempty"`
+	Title       *string   `json:"title,omitempty"`
+	Body        *string   `json:"body,omitempty"`
+	Labels      *[]string `json:"labels,omitempty"`
+	Assignees   *[]string `json:"assignees,omitempty"`
+	State       string    `json:"state,omitempty"`
+	StateReason string    `json:"state_reason,omitempty"`
 }
 
-func (in writeInput) send(ctx context.Context, client *gh.Client, repo repo) (issue, error) {
-	body := change{Title: in.Title, Body: in.Body, State: in.State}
+// A writtenIssue is what is read of the answer.
+type writtenIssue struct {
+	Number    int       `json:"number"`
+	State     string    `json:"state"`
+	HTMLURL   string    `json:"html_url"`
+	Labels    []label   `json:"labels"`
+	Assignees []account `json:"assignees"`
+}
+
+func (in writeInput) send(ctx context.Context, client *gh.Client, repo repo) (writtenIssue, error) {
+	body := change{Title: in.Title, Body: in.Body, State: in.State, StateReason: in.StateReason}
 	if in.Labels != nil {
 		body.Labels = &in.Labels
+	}
+	if in.Assignees != nil {
+		body.Assignees = &in.Assignees
 	}
 	method, path := http.MethodPost, repo.path("issues")
 	if in.Number != 0 {
 		method, path = http.MethodPatch, repo.path("issues", in.Number)
 	}
-	var out issue
+	var out writtenIssue
 	_, err := send(ctx, client, method, path, body, &out)
 	return out, err
+}
+
+// ignored are the arguments that GitHub leaves out without a word, for accounts
+// that may write an issue but not push.
+func (in writeInput) ignored(issue writtenIssue) []string {
+	var names []string
+	if in.Labels != nil && !same(in.Labels, each(issue.Labels, func(l label) string { return l.Name })) {
+		names = append(names, "labels")
+	}
+	if in.Assignees != nil && !same(in.Assignees, each(issue.Assignees, func(a account) string { return a.Login })) {
+		names = append(names, "assignees")
+	}
+	return names
+}
+
+// same reports whether both lists name the same, as GitHub compares names.
+func same(a, b []string) bool {
+	within := func(list, in []string) bool {
+		return !slices.ContainsFunc(list, func(x string) bool {
+			return !slices.ContainsFunc(in, func(y string) bool { return strings.EqualFold(x, y) })
+		})
+	}
+	return within(a, b) && within(b, a)
 }

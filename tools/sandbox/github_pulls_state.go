@@ -125,7 +125,7 @@ func (s *Sandbox) seedGit() {
 		case "workshop":
 			s.seedPull(r, author, "Thicker bench legs", "The walnut bends.", "bench-legs", map[string]string{"docs/bench.md": "Legs: 45 mm\n"}, day(3))
 		case "field-guide":
-			s.seedPull(r, author, "Index the cornflower once", "", "cornflower",
+			s.seedPull(r, author, "Index the cornflower once", "The one under C stays.", "cornflower",
 				map[string]string{"docs/notes.md": strings.Replace(notes, "Second line\n", "", 1)}, day(4))
 		}
 	}
