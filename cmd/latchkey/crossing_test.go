@@ -211,6 +211,10 @@ func (c *crowd) arguments(r *rand.Rand, p, other *person, tool toolListing, n in
 		"calendar_list_instances": {"event": text},
 		"calendar_list_calendars": {},
 		"calendar_create_event":   {"summary": text, "start": "2026-12-01T09:00:00Z", "end": "2026-12-01T10:00:00Z", "attendees": []string{other.name + "@outside.example"}},
+		"calendar_quick_add":      {"text": text + " with " + other.name},
+		"calendar_update_event":   {"event": text, "summary": text, "add_attendees": []string{other.name + "@outside.example"}},
+		"calendar_delete_event":   {"event": text},
+		"calendar_respond":        {"event": text, "response": "accepted", "comment": text + other.name},
 	}[tool.Name]
 	if r.IntN(3) > 0 && meant != nil {
 		return meant
@@ -221,7 +225,7 @@ func (c *crowd) arguments(r *rand.Rand, p, other *person, tool toolListing, n in
 // invented are TestNonInterference's arguments, with the mark in one of them.
 func (c *crowd) invented(r *rand.Rand, other *person, tool toolListing, text string) map[string]any {
 	arguments := invent(tool, other.name, r)
-	for _, name := range []string{"query", "title", "summary", "body", "description"} {
+	for _, name := range []string{"query", "title", "summary", "text", "comment", "body", "description"} {
 		if old, ok := arguments[name].(string); ok && len(old) < 200 {
 			arguments[name] = text + old
 			break

@@ -47,13 +47,15 @@ func FuzzToolArguments(f *testing.F) {
 	for _, m := range allModules() {
 		all = append(all, m.Tools...)
 	}
-	answers := []string{`null`, `{"items":[null,{"id":"a","attendees":[null]}]}`, `{"items":[null,{"number":1,"labels":[null]}],"labels":[null]}`, `[]`, `x`}
+	answers := []string{`null`, `{"items":[null,{"id":"a","attendees":[null]}]}`, `{"items":[null,{"number":1,"labels":[null]}],"labels":[null]}`,
+		`{"id":"a","recurringEventId":"b","start":{"date":"2026-01-02"},"end":{"date":"2026-01-03"},"recurrence":["RRULE:FREQ=DAILY;COUNT=3"],"attendees":[null,{"self":true}],"originalStartTime":{"date":"2026-01-09"}}`, `[]`, `x`}
 	for i := range all {
 		for _, text := range []string{
 			`{}`, `{"query":"is:issue"}`, `{"query":"a","query":"b"}`, `{"Query":"a"}`, `{"owner":"a","repo":"b","title":"c"}`, `{"owner":"a","repo":"..","title":"c"}`,
 			`{"owner":"a%2f","repo":"b","number":1,"state":"closed","labels":["x"]}`, `{"calendars":["a@b#c"],"start":"2026-01-01T00:00:00Z","query":"?&="}`, `{"calendars":["a","../x"]}`,
 			`{"calendar":"a@b","event":"a_1"}`, `{"calendar":"../x","event":"a"}`, `{"event":"../x"}`, `{"minutes":30,"attendees":["a@b"]}`,
-			`{"summary":"a","start":"2026-12-01","end":"2026-12-02","attendees":["a@b"],"send_invitations":true}`, `{"limit":1e1}`, `[]`, `null`, `{"cursor":"2026-01-01T00:00:00Z~x&y=z"}`,
+			`{"summary":"a","start":"2026-12-01","end":"2026-12-02","attendees":["a@b"],"send_updates":"all","idempotency_key":"k"}`, `{"text":"a","event":"b","response":"accepted"}`,
+			`{"event":"a_20260101","scope":"following","summary":"b","start":"2026-12-01","calendar":"c"}`, `{"event":"a","scope":"all"}`, `{"event":"../a","etag":"\"1\""}`, `{"event":"a","response":"declined"}`, `{"limit":1e1}`, `[]`, `null`, `{"cursor":"2026-01-01T00:00:00Z~x&y=z"}`,
 		} {
 			f.Add(byte(i), text, `{}`)
 			for _, answer := range answers {
