@@ -22,6 +22,10 @@ var allowed = map[string]map[string]string{
 	"calendar_create_event": {
 		"attendees": "whom the caller invites; the event is made in the caller's own calendar",
 	},
+	"calendar_update_event": {
+		"add_attendees":    "whom the caller invites; the caller's own access to the event decides",
+		"remove_attendees": "whom the caller uninvites; the caller's own access to the event decides",
+	},
 	"calendar_find_time": {
 		"attendees": "whose busy times are asked for; what others share with the caller decides",
 	},

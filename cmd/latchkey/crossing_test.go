@@ -226,6 +226,10 @@ func meant(other, text string) map[string]map[string]any {
 		"calendar_get_event":         {"event": text},
 		"calendar_list_instances":    {"event": text},
 		"calendar_list_calendars":    {},
+		"calendar_quick_add":         {"text": text + " with " + other},
+		"calendar_update_event":      {"event": text, "summary": text, "add_attendees": []string{other + "@outside.example"}},
+		"calendar_delete_event":      {"event": text},
+		"calendar_respond":           {"event": text, "response": "accepted", "comment": text + other},
 		"calendar_free_busy":         {"calendars": []string{text, other + "@outside.example"}},
 		"calendar_find_time":         {"minutes": 30, "attendees": []string{text, other + "@outside.example"}},
 		"calendar_list_events":       {"query": text},
@@ -247,7 +251,7 @@ func (c *crowd) tool(r *rand.Rand) toolListing {
 // invented are TestNonInterference's arguments, with the mark in one of them.
 func (c *crowd) invented(r *rand.Rand, other *person, tool toolListing, text string) map[string]any {
 	arguments := invent(tool, other.name, r)
-	for _, name := range []string{"query", "title", "summary", "body", "description"} {
+	for _, name := range []string{"query", "title", "summary", "text", "comment", "body", "description"} {
 		if old, ok := arguments[name].(string); ok && len(old) < 200 {
 			arguments[name] = text + old
 			break

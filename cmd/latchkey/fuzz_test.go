@@ -49,13 +49,15 @@ func FuzzToolArguments(f *testing.F) {
 		all = append(all, m.Tools...)
 	}
 	answers := []string{`null`, `{"items":[null,{"id":"a","attendees":[null]}]}`, `{"items":[null,{"number":1,"labels":[null]}],"labels":[null]}`, `[]`, `x`,
+		`{"id":"a","recurringEventId":"b","start":{"date":"2026-01-02"},"end":{"date":"2026-01-03"},"recurrence":["RRULE:FREQ=DAILY;COUNT=3"],"attendees":[null,{"self":true}],"originalStartTime":{"date":"2026-01-09"}}`,
 		`{"type":"file","encoding":"base64","content":"PG4+Cg=="}`, `[null,{"name":"a","commit":null}]`, `{"comments":1,"files":[null],"commit":{"author":null}}`}
 	for i := range all {
 		for _, text := range []string{
 			`{}`, `{"query":"is:issue"}`, `{"query":"a","query":"b"}`, `{"Query":"a"}`, `{"repo":"a/b","title":"c"}`, `{"repo":"a/..","title":"c"}`, `{"query":"a OR (b"}`, `{"repo":"a/b","path":"c/../d"}`, `{"repo":"a/b","path":"/c d/e#","ref":"x/y"}`, `{"repo":"a/b","number":1}`,
 			`{"repo":"a%2f/b","number":1,"state":"closed","labels":["x"]}`, `{"calendar":"a@b#c","start":"2026-01-01T00:00:00Z","query":"?&="}`, `{"calendar":"../x"}`,
 			`{"calendars":["a@b#c"],"start":"2026-01-01T00:00:00Z","query":"?&="}`, `{"calendars":["a","../x"]}`, `{"calendar":"a@b","event":"a_1"}`, `{"calendar":"../x","event":"a"}`, `{"event":"../x"}`, `{"minutes":30,"attendees":["a@b"]}`,
-			`{"summary":"a","start":"2026-12-01","end":"2026-12-02","attendees":["a@b"],"send_invitations":true}`, `{"limit":1e1}`, `[]`, `null`, `{"cursor":"2026-01-01T00:00:00Z~x&y=z"}`,
+			`{"summary":"a","start":"2026-12-01","end":"2026-12-02","attendees":["a@b"],"send_updates":"all","idempotency_key":"k"}`, `{"text":"a","event":"b","response":"accepted"}`,
+			`{"event":"a_20260101","scope":"following","summary":"b","start":"2026-12-01","calendar":"c"}`, `{"event":"a","scope":"all"}`, `{"event":"../a","etag":"\"1\""}`, `{"event":"a","response":"declined"}`, `{"limit":1e1}`, `[]`, `null`, `{"cursor":"2026-01-01T00:00:00Z~x&y=z"}`,
 		} {
 			f.Add(byte(i), text, `{}`)
 			for _, answer := range answers {
@@ -106,7 +108,7 @@ func twice(object string) bool {
 func checkWhole(t *testing.T, c *contracted, arguments string) {
 	var in struct {
 		Repo, Path, Calendar, Query, Event string
-		Calendars []string
+		Calendars                          []string
 	}
 	_ = json.Unmarshal([]byte(arguments), &in)
 	named := in.Calendars

@@ -118,7 +118,7 @@ func TestMetricsSayNothingOfPeople(t *testing.T) {
 			t.Errorf("the metrics hold %q:\n%s", secret, text)
 		}
 	}
-	if before, after := len(ours(first)), len(ours(lines)); before != after || len(lines) > 400 {
+	if before, after := len(ours(first)), len(ours(lines)); before != after || len(lines) > 900 {
 		t.Errorf("%d series of ours became %d, of %d in all:\n%s", before, after, len(lines), text)
 	}
 	t.Logf("%d series, %d of ours", len(lines), len(ours(lines)))

@@ -312,6 +312,14 @@ func plausible(name, other string) []string {
 	switch {
 	case strings.HasPrefix(name, "day_"):
 		return []string{"08:00", "18:00", "24:00"}
+	case name == "recurrence":
+		return []string{"RRULE:FREQ=DAILY;COUNT=2", "RRULE:FREQ=WEEKLY"}
+	case name == "reminders":
+		return []string{"popup 10", "email 60"}
+	case strings.Contains(name, "attendees"):
+		return []string{accounts[other][1], "someone@outside.example"}
+	case strings.HasPrefix(name, "calendar"):
+		return []string{"primary", accounts[other][1]}
 	case strings.Contains(name, "start"):
 		return []string{"2026-12-01T09:00:00Z", "2026-12-01", "2026-11-20T00:00:00+01:00"}
 	case strings.Contains(name, "end"):

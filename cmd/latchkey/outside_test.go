@@ -74,11 +74,14 @@ func newOutside(t testing.TB) *outside {
 		"POST /google/revoke":                                        o.revoke,
 		"GET /calendar/v3/calendars/{id}/events":                     o.api(o.events),
 		"POST /calendar/v3/calendars/{id}/events":                    o.api(o.event),
-		"GET /calendar/v3/calendars/{id}/events/{event}":           o.api(o.event),
-		"GET /calendar/v3/calendars/{id}/events/{event}/instances": o.api(o.events),
-		"GET /calendar/v3/users/me/calendarList":                   o.api(o.calendars),
-		"GET /calendar/v3/calendars/{id}":                          o.api(o.calendar),
-		"POST /calendar/v3/freeBusy":                               o.api(o.busy),
+		"POST /calendar/v3/calendars/{id}/events/quickAdd":           o.api(o.event),
+		"PATCH /calendar/v3/calendars/{id}/events/{event}":           o.api(o.event),
+		"DELETE /calendar/v3/calendars/{id}/events/{event}":          o.api(o.event),
+		"GET /calendar/v3/calendars/{id}/events/{event}":             o.api(o.event),
+		"GET /calendar/v3/calendars/{id}/events/{event}/instances":   o.api(o.events),
+		"GET /calendar/v3/users/me/calendarList":                     o.api(o.calendars),
+		"GET /calendar/v3/calendars/{id}":                            o.api(o.calendar),
+		"POST /calendar/v3/freeBusy":                                 o.api(o.busy),
 	} {
 		mux.HandleFunc(pattern, h)
 	}
@@ -321,7 +324,9 @@ func (o *outside) issue(person, said string) any { return o.issueOf(person, said
 
 func (o *outside) event(person, said string) any {
 	at := map[string]any{"dateTime": "2026-12-01T09:00:00Z"}
-	return map[string]any{"id": "event", "status": "confirmed", "summary": canary(person) + " " + said, "start": at, "end": at}
+	own := map[string]any{"email": person + "@outside.example", "self": true}
+	return map[string]any{"id": "event", "status": "confirmed", "summary": canary(person) + " " + said, "start": at, "end": at,
+		"htmlLink": canary(person) + " " + said, "attendees": []any{own}}
 }
 
 func (o *outside) events(person, said string) any {

@@ -6,6 +6,12 @@
 // never guessed; a date stays a date; an answer says in which zone its times are.
 // What it returns of other people's words is cleaned, cut to a bounded length and
 // marked as theirs.
+//
+// A write changes only what was given: guests are added and removed, never replaced,
+// and a guest's answer leaves the others' alone. What was changed since it was read is
+// not written to. A whole series is changed only when the call says so. Nobody is mailed
+// unless the call says so, but an organizer of an answer. With an idempotency_key,
+// however often it is repeated, there is one event.
 package calendar
 
 import (
@@ -33,7 +39,10 @@ const (
 func Module() tools.Module {
 	return tools.Module{
 		Name: "calendar", Title: "Google Calendar", Provider: provider,
-		Tools: []tools.Tool{calendarContext(), listCalendars(), listEvents(), getEvent(), listInstances(), freeBusy(), findTime(), createEvent()},
+		Tools: []tools.Tool{
+			calendarContext(), listCalendars(), listEvents(), getEvent(), listInstances(), freeBusy(), findTime(), createEvent(),
+			quickAdd(), updateEvent(), deleteEvent(), respond(),
+		},
 	}
 }
 

@@ -17,6 +17,15 @@ type about struct {
 	calendar, event string
 	paged           bool // the request went on from a cursor
 	writes          bool
+	keyed           bool // the write can be repeated: it has an id of ours
+}
+
+// status is the one of Google's answer, or 0 for an err that is none.
+func status(err error) int {
+	if answer, ok := errors.AsType[*googleapi.Error](err); ok {
+		return answer.Code
+	}
+	return 0
 }
 
 // explain is err as a sentence, if it is Google's answer; errors of the transport
@@ -43,6 +52,9 @@ func explain(err error, a about) error {
 
 // broken is for a Google that failed.
 func broken(answer *googleapi.Error, a about) error {
+	if a.keyed {
+		return told("Google Calendar has a problem (status %d), and the outcome is unknown. Call again in a minute with the same arguments and idempotency_key: that makes no second event.", answer.Code)
+	}
 	if a.writes {
 		return told("Google Calendar has a problem (status %d), and the outcome is unknown: look with calendar_list_events whether it happened before you try again.", answer.Code)
 	}
@@ -51,6 +63,9 @@ func broken(answer *googleapi.Error, a about) error {
 
 // unanswered is for a good answer with nothing in it.
 func unanswered(a about) error {
+	if a.keyed {
+		return told("Google Calendar didn't answer as it should, and the outcome is unknown. Call again with the same arguments and idempotency_key: that makes no second event.")
+	}
 	if a.writes {
 		return told("Google Calendar didn't answer as it should, and the outcome is unknown: look with calendar_list_events whether it happened before you try again.")
 	}
@@ -79,7 +94,9 @@ func refused(answer *googleapi.Error, a about) error {
 // do something about.
 func forbidden(answer *googleapi.Error, a about) error {
 	switch {
-	case a.writes && has(answer, "requiredAccessLevel", "forbidden", "forbiddenForNonOrganizer"):
+	case has(answer, "forbiddenForNonOrganizer"):
+		return told("Only its organizer may change the event %q for everybody. calendar_respond answers the invitation.", a.event)
+	case a.writes && has(answer, "requiredAccessLevel", "forbidden"):
 		return told("The connected account may read the calendar %q but not write to it. Use the calendar primary, or ask its owner for access.", a.calendar)
 	case has(answer, "notACalendarUser"):
 		return told("The connected Google account has no calendar. Ask the user to open Google Calendar once, or to connect another account.")

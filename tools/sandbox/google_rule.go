@@ -18,7 +18,8 @@ const (
 type rule struct {
 	freq            string
 	interval, count int
-	until           time.Time
+	until           time.Time // the last moment, or
+	lastDay         int       // the last day, as dayNumber has it
 	weekdays        []nthDay
 	monthDays       []int
 }
@@ -52,7 +53,7 @@ func parseRules(lines []string) (r *rule, ok bool) {
 	return r, r.freq != "" && !(seen["COUNT"] && seen["UNTIL"])
 }
 
-func (r *rule) set(name, value string) (ok bool) {
+func (r *rule) set(name, value string) bool {
 	n, err := strconv.Atoi(value)
 	switch name {
 	case "FREQ":
@@ -65,8 +66,12 @@ func (r *rule) set(name, value string) (ok bool) {
 		r.interval = n
 		return err == nil && n > 0 && n < 1000
 	case "UNTIL":
-		r.until, ok = parseUntil(value)
-		return ok
+		if day, err := time.Parse("20060102", value); err == nil {
+			r.lastDay = dayNumber(day)
+			return true
+		}
+		r.until, err = time.Parse("20060102T150405Z", value)
+		return err == nil
 	case "WKST":
 		return value == "MO" || value == "SU"
 	case "BYDAY":
@@ -96,20 +101,12 @@ func (r *rule) setWeekdays(value string) bool {
 	return true
 }
 
-func parseUntil(value string) (time.Time, bool) {
-	if t, err := time.Parse("20060102T150405Z", value); err == nil {
-		return t, true
-	}
-	t, err := time.Parse("20060102", value)
-	return t.AddDate(0, 0, 1).Add(-time.Second), err == nil
-}
-
 // days are how many days after the first one it takes place; the first counts even
 // where the rule wouldn't have it, as at Google.
 func (r *rule) days(first time.Time) (offsets []int) {
 	for n := range maxDays {
 		at := first.AddDate(0, 0, n)
-		if len(offsets) == r.count || !r.until.IsZero() && at.After(r.until) {
+		if len(offsets) == r.count || r.over(at) {
 			break
 		}
 		if n == 0 || r.on(first, at) {
@@ -117,6 +114,10 @@ func (r *rule) days(first time.Time) (offsets []int) {
 		}
 	}
 	return offsets
+}
+
+func (r *rule) over(at time.Time) bool {
+	return !r.until.IsZero() && at.After(r.until) || r.lastDay != 0 && dayNumber(at) > r.lastDay
 }
 
 // on reports whether the rule, from the first day on, has the day of at.
