@@ -53,6 +53,11 @@ type Rule struct {
 	Path string
 	// Query lists the parameter names that may appear.
 	Query []string
+	// Redirects lists the hosts at which the provider may have this GET answered, for
+	// downloads: "files.example.com", "*.files.example.com" with any one label for the
+	// star, or "store*.example.com" with a number for it. The bound client goes there
+	// without the credential, only where the provider's answer says, and once.
+	Redirects []string
 }
 
 // A Handler does a tool's work with api, the bound client. It returns a *Error for
