@@ -46,6 +46,7 @@ type bound struct {
 	cause    error // the first reason why there was no credential
 	fresh    int64 // version of the grant that replaced a rejected one
 	released []store.Secret
+	offers   map[string]offer // by the URL that the provider redirected to
 }
 
 // bare is a context without its values, so that a handler finds neither the
@@ -87,12 +88,17 @@ func (b *bound) checked(req *http.Request) (*http.Response, error) {
 	if b.ctx.Err() != nil {
 		return nil, errReturned
 	}
+	if o, ok := b.offered(req); ok {
+		return b.download(req.Context(), o)
+	}
 	rule, err := b.allow(req)
 	if err != nil {
 		b.refuse(req)
 		return nil, err
 	}
-	return b.send(req, rule)
+	resp, err := b.send(req, rule)
+	b.offer(resp, rule)
+	return resp, err
 }
 
 // within ends with either the handler or the request, and has neither's values.

@@ -90,6 +90,7 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 		Vault: w.vault, Modules: []tools.Module{w.module()}, ConnectLink: w.link, ApproveLink: w.approveLink,
 		BaseURLs: map[string]string{
 			"api.acme.test": w.provider.url + "/api", "files.acme.test": w.provider.url + "/files",
+			"store1.acme.test": w.provider.url + "/store",
 		},
 		Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.clock.now,
 	}
@@ -150,6 +151,7 @@ func (w *world) module() tools.Module {
 		{Method: "POST", Host: "api.acme.test", Path: "/items"},
 		{Method: "GET", Host: "files.acme.test", Path: "/file"},
 		{Method: "POST", Host: "api.acme.test", Path: "/question", Safe: true},
+		{Method: "GET", Host: "api.acme.test", Path: "/log/{id}", Redirects: []string{"store*.acme.test"}},
 	}
 	spec := func(name string, scope string, egress ...tools.Rule) tools.Spec {
 		return tools.Spec{

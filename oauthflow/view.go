@@ -77,6 +77,9 @@ func (f *Flow) toolsWith(p Provider, scopes []string) []toolView {
 		v := toolView{Title: s.Title, Can: s.Can, ReadOnly: s.ReadOnly}
 		for _, rule := range s.Egress {
 			v.Sends = append(v.Sends, rule.Method+" "+rule.Host+rule.Path)
+			for _, host := range rule.Redirects {
+				v.Sends = append(v.Sends, "GET "+host+" (a download that the one above leads to, without your credential)")
+			}
 		}
 		views = append(views, v)
 	}

@@ -202,6 +202,14 @@ func (v *Vault) Refuse(ctx context.Context, c identity.Caller, e audit.Entry) er
 	return v.record(ctx, e)
 }
 
+// Download records that a call of c's is about to follow a provider's redirect,
+// without a credential. Where it fails, the call mustn't. Event, Time, Owner and
+// Client of e are filled in here.
+func (v *Vault) Download(ctx context.Context, c identity.Caller, e audit.Entry) error {
+	e.Event, e.Owner, e.Client = audit.Download, c.Principal().Digest(), c.ClientID()
+	return v.record(ctx, e)
+}
+
 func (v *Vault) record(ctx context.Context, e audit.Entry) error {
 	_, err := v.recorded(ctx, e)
 	return err

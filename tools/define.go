@@ -91,6 +91,7 @@ func (s Spec) clone() Spec {
 	s.Egress = slices.Clone(s.Egress)
 	for i := range s.Egress {
 		s.Egress[i].Query = slices.Clone(s.Egress[i].Query)
+		s.Egress[i].Redirects = slices.Clone(s.Egress[i].Redirects)
 	}
 	return s
 }

@@ -50,6 +50,9 @@ func TestDefineRefusesWrongDeclarations(t *testing.T) {
 	rule := func(change func(*tools.Rule)) func(*tools.Spec) {
 		return func(s *tools.Spec) { change(&s.Egress[0]) }
 	}
+	redirects := func(hosts ...string) func(*tools.Spec) {
+		return rule(func(r *tools.Rule) { r.Redirects = hosts })
+	}
 	for name, change := range map[string]func(*tools.Spec){
 		"no name":               func(s *tools.Spec) { s.Name = "" },
 		"one word":              func(s *tools.Spec) { s.Name = "github" },
@@ -100,6 +103,19 @@ func TestDefineRefusesWrongDeclarations(t *testing.T) {
 		"token in the query":    rule(func(r *tools.Rule) { r.Query = []string{"access_token"} }),
 		"method in the query":   rule(func(r *tools.Rule) { r.Query = []string{"_method"} }),
 		"API key in the query":  rule(func(r *tools.Rule) { r.Query = []string{"key"} }),
+		"redirect of a POST": func(s *tools.Spec) {
+			s.ReadOnly, s.Egress[0].Method, s.Egress[0].Redirects = false, "POST", []string{"a.example"}
+		},
+		"redirect anywhere":      redirects("*"),
+		"redirect to a domain":   redirects("*.com"),
+		"redirect in the midst":  redirects("a*b.files.example.com"),
+		"redirect below a star":  redirects("a.*.example.com"),
+		"redirect to a port":     redirects("files.example.com:8443"),
+		"redirect to a URL":      redirects("https://files.example.com"),
+		"redirect to an address": redirects("127.0.0.1"),
+		"redirect to itself":     redirects("api.github.com"),
+		"redirect beside itself": redirects("a.example", "*.github.com"),
+		"doubled redirect":       redirects("a.example", "a.example"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := spec()
@@ -174,12 +190,17 @@ func mustPanic(t *testing.T, f func()) {
 }
 
 func TestSpecCannotBeChangedFromOutside(t *testing.T) {
-	s := spec()
+	redirected := func() tools.Spec {
+		s := spec()
+		s.Egress[0].Redirects = []string{"files.example.com"}
+		return s
+	}
+	s := redirected()
 	tool := tools.Define(s, echo)
-	s.Egress[0].Host, s.Egress[0].Query[0], s.Scopes[0] = "evil.example", "x", "admin"
+	s.Egress[0].Host, s.Egress[0].Query[0], s.Egress[0].Redirects[0], s.Scopes[0] = "evil.example", "x", "evil.example", "admin"
 	got := tool.Spec()
-	got.Egress[0].Path, got.Egress[0].Query[0] = "/anything", "y"
-	if diff := cmp.Diff(spec(), tool.Spec()); diff != "" {
+	got.Egress[0].Path, got.Egress[0].Query[0], got.Egress[0].Redirects[0] = "/anything", "y", "evil.example"
+	if diff := cmp.Diff(redirected(), tool.Spec()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -60,7 +60,7 @@ func (r Rule) check() error {
 			return fmt.Errorf("query name %q is there twice", name)
 		}
 	}
-	return nil
+	return r.checkRedirects()
 }
 
 func checkTemplate(path string) error {

@@ -58,6 +58,11 @@ type Rule struct {
 	// Safe says that the provider describes this POST as one that changes nothing,
 	// like a question too long for a URL (RFC 9110, section 9.2.1).
 	Safe bool
+	// Redirects lists the hosts at which the provider may have this GET answered, for
+	// downloads: "files.example.com", "*.files.example.com" with any one label for the
+	// star, or "store*.example.com" with a number for it. The bound client goes there
+	// without the credential, only where the provider's answer says, and once.
+	Redirects []string
 }
 
 // A Handler does a tool's work with api, the bound client. It returns a *Error for

@@ -125,6 +125,11 @@ func (d *demo) openSandbox(ctx context.Context) error {
 	if google.OAuthURL, err = d.host(ctx, s.Google()); err != nil {
 		return err
 	}
+	storage, err := d.host(ctx, s.GitHubStorage())
+	if err != nil {
+		return err
+	}
+	d.Storage = map[string]string{sandbox.StorageHost: storage}
 	github.APIURL, google.APIURL = github.OAuthURL+"/api/v3", google.OAuthURL
 	d.GitHub, d.Google = &github, &google
 	return nil

@@ -163,7 +163,8 @@ func viewOf(module tools.Module, t tools.Tool) toolView {
 	}
 }
 
-// contractLines are the rules, one a line: method, URL template, query names.
+// contractLines are the rules, one a line: method, URL template, query names; behind
+// each the hosts to which it may be redirected.
 func contractLines(contract []tools.Rule) (lines []string) {
 	for _, r := range contract {
 		line := r.Method + " https://" + r.Host + r.Path
@@ -171,6 +172,9 @@ func contractLines(contract []tools.Rule) (lines []string) {
 			line += "?" + strings.Join(r.Query, "&")
 		}
 		lines = append(lines, line)
+		for _, host := range r.Redirects {
+			lines = append(lines, "GET https://"+host+" where the one before redirects, without the credential")
+		}
 	}
 	return lines
 }

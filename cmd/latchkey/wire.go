@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -35,7 +36,8 @@ type config struct {
 
 	GitHub, Google *oauthflow.Settings // nil where not configured
 	Custom         []oauthflow.Provider
-	Modules        []tools.Module // those whose provider is configured are served
+	Modules        []tools.Module    // those whose provider is configured are served
+	Storage        map[string]string // base URLs of hosts that providers redirect downloads to: demo only
 	AllowedOrigins []string
 	AcceptJWTType  bool
 	AuditRetention time.Duration // 0 keeps the record for ever
@@ -226,9 +228,16 @@ func newMCP(cfg config, vault *store.Vault, providers *oauthflow.Providers, iss 
 	return mcpserver.New(mcpserver.Config{
 		Version: version, PublicURL: cfg.Public, Issuer: cfg.issuer(), Verifier: verifier,
 		Vault: vault, Modules: cfg.served(), ConnectLink: pages.ConnectLink, ApproveLink: pages.ApproveLink,
-		BaseURLs: providers.BaseURLs(), AllowedOrigins: cfg.AllowedOrigins,
+		BaseURLs: cfg.baseURLs(providers), AllowedOrigins: cfg.AllowedOrigins,
 		Log: cfg.Log, Now: cfg.Now, ObserveCall: cfg.Hooks.Call, ObserveRejection: cfg.Hooks.Rejection,
 	})
+}
+
+// baseURLs are where providers' hosts are reached, if not as they are.
+func (c config) baseURLs(providers *oauthflow.Providers) map[string]string {
+	urls := providers.BaseURLs()
+	maps.Copy(urls, c.Storage)
+	return urls
 }
 
 // served is the modules whose provider is configured.

@@ -53,6 +53,7 @@ const (
 	Release    Event = "release"    // a credential was released for a call
 	Outcome    Event = "outcome"    // what came of the release that Of names; Reason says it
 	Refuse     Event = "refuse"     // a release, a link or an egress was refused; Reason says why
+	Download   Event = "download"   // a provider's redirect was followed, without a credential; Reason says where to
 	Connect    Event = "connect"    // a person connected an account
 	Disconnect Event = "disconnect" // a person disconnected an account
 	Forget     Event = "forget"     // a person had all of theirs removed; Reason says how much

@@ -1,5 +1,5 @@
-// Package github is the GitHub module: finding and reading repositories, code,
-// commits and issues, and writing issues.
+// Package github is the GitHub module: finding and reading repositories, files,
+// commits, issues, pull requests, Actions and notifications, and writing issues.
 //
 // It guarantees to send nothing but what its tools' contracts list, to api.github.com
 // as it is known in public, with a client that it is given and never makes. What it
@@ -27,6 +27,7 @@ func Module() tools.Module {
 		Tools: []tools.Tool{
 			showContext(), searchRepositories(), searchCode(), getFile(), listCommits(), getCommit(), listBranches(),
 			searchIssues(), readIssue(),
+			listPullRequests(), readPullRequest(), readActions(), listNotifications(),
 			writeIssue(),
 			writeComment(),
 			createBranch(),

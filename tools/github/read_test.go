@@ -251,6 +251,8 @@ func reads() map[string]string {
 		"github_context": `{}`, "github_search_repositories": `{"query":"x"}`, "github_search_code": `{"query":"x"}`,
 		"github_get_file": `{"repo":"octo/app","path":"f"}`, "github_list_commits": `{"repo":"octo/app"}`, "github_get_commit": `{"repo":"octo/app","ref":"1"}`,
 		"github_list_branches": `{"repo":"octo/app"}`, "github_read_issue": `{"repo":"octo/app","number":7}`, "github_search_issues": `{"query":"x"}`,
+		"github_list_pull_requests": `{"repo":"octo/app"}`, "github_read_pull_request": `{"repo":"octo/app","number":7}`,
+		"github_read_actions": `{"repo":"octo/app"}`, "github_list_notifications": `{}`,
 	}
 }
 

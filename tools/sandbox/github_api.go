@@ -20,6 +20,8 @@ type repo struct {
 	Created                  time.Time
 	Issues                   []*issue
 	Git                      *gitStore
+	Runs                     []*workflowRun
+	Statuses                 []*commitStatus
 }
 
 // An issue is an issue.

@@ -58,6 +58,7 @@ type Sandbox struct {
 	calls     []Request
 	exchanges []Request
 	mails     []Mail
+	downloads []Request
 	apiFail   failure
 	tokenFail failure
 }
@@ -96,10 +97,11 @@ func (s *Sandbox) GitHub() http.Handler {
 		"GET /repos/{owner}/{repo}/issues/{number}":   s.githubIssue,
 		"POST /repos/{owner}/{repo}/issues":           s.githubCreateIssue,
 		"PATCH /repos/{owner}/{repo}/issues/{number}": s.githubEditIssue,
+		"GET /notifications":                          s.githubNotifications,
 	} {
 		mux.Handle(below("/api/v3", pattern), s.githubAPI(h))
 	}
-	for _, routes := range []map[string]handler{s.gitRoutes(), s.pullRoutes(), s.readRoutes()} {
+	for _, routes := range []map[string]handler{s.gitRoutes(), s.pullRoutes(), s.readRoutes(), s.pullReadRoutes(), s.actionsRoutes()} {
 		for pattern, h := range routes {
 			mux.Handle(below("/api/v3", pattern), s.githubAPI(h))
 		}

@@ -57,6 +57,7 @@ func (s *Sandbox) seed() {
 	s.seedRepos()
 	s.seedGit()
 	s.seedComments()
+	s.seedWork()
 	s.seedCalendars()
 	s.dirty = true
 }

@@ -21,6 +21,7 @@ type state struct {
 	Codes     map[string]*code  // by hash
 	Tokens    map[string]*token // by hash
 	Repos     []*repo
+	Threads   []*thread
 	Calendars []*calendar
 	Key       []byte `json:",omitempty"` // Google's signing key, PKCS #8
 }

@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -122,6 +123,9 @@ type bound struct {
 	spec  tools.Spec
 	bases map[string]string
 	token string
+
+	mu     sync.Mutex
+	offers map[string]tools.Rule // where answers redirect to, with the rule that lists it
 }
 
 // RoundTrip sends what the contract lists to the host's stand-in, with the
@@ -130,29 +134,62 @@ func (b *bound) RoundTrip(req *http.Request) (*http.Response, error) {
 	if b.ctx.Err() != nil {
 		return nil, b.ctx.Err()
 	}
+	if rule, ok := b.offered(req); ok {
+		out := &http.Request{Method: http.MethodGet, URL: req.URL, Header: http.Header{}}
+		return b.send(out.Clone(req.Context()), req, rule)
+	}
 	out := req.Clone(req.Context())
 	if req.Response != nil {
 		out.Header.Del("Referer")
 	}
-	if _, err := tools.Match(b.spec.Egress, out); err != nil {
+	rule, err := tools.Match(b.spec.Egress, out)
+	if err != nil {
 		return nil, err
 	}
+	if from := req.Response; b.token != "" && (from == nil || from.Request.URL.Host == req.URL.Host) {
+		out.Header.Set("Authorization", "Bearer "+b.token)
+	}
+	return b.send(out, req, rule)
+}
+
+// send sends out, which stands for req, and remembers where the answer redirects.
+func (b *bound) send(out, req *http.Request, rule tools.Rule) (*http.Response, error) {
 	base, err := b.base(req.URL.Host)
 	if err != nil {
 		return nil, err
 	}
 	rebase(out, base)
-	from := req.Response
-	if b.token != "" && (from == nil || from.Request.URL.Host == req.URL.Host) {
-		out.Header.Set("Authorization", "Bearer "+b.token)
-	}
 	resp, err := http.DefaultTransport.RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}
 	publish(resp, base, req.URL.Host)
+	b.offer(resp, rule)
 	resp.Request = req
 	return resp, nil
+}
+
+func (b *bound) offer(resp *http.Response, rule tools.Rule) {
+	to, err := resp.Location()
+	if err != nil || resp.StatusCode/100 != 3 || rule.CheckRedirect(to) != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.offers == nil {
+		b.offers = map[string]tools.Rule{}
+	}
+	b.offers[to.String()] = rule
+}
+
+// offered reports whether an answer redirected to req's URL, under a rule that lists
+// the host, and takes that.
+func (b *bound) offered(req *http.Request) (tools.Rule, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rule, ok := b.offers[req.URL.String()]
+	delete(b.offers, req.URL.String())
+	return rule, ok && req.Method == http.MethodGet
 }
 
 func (b *bound) base(host string) (*url.URL, error) {

@@ -31,6 +31,7 @@ func module(h func(ctx context.Context, api *http.Client, text, cursor string) (
 			Egress: []tools.Rule{
 				{Method: "GET", Host: "api.acme.test", Path: "/things/{id}", Query: []string{"q"}},
 				{Method: "GET", Host: "files.acme.test", Path: "/file"},
+				{Method: "GET", Host: "api.acme.test", Path: "/logs/{id}", Redirects: []string{"store*.acme.test"}},
 			},
 		}, func(ctx context.Context, api *http.Client, in in) (out, error) {
 			text, err := h(ctx, api, in.Text, in.Cursor)
@@ -103,6 +104,32 @@ func TestBenchAttachesTheCredential(t *testing.T) {
 	delete(bench.Bases, "files.acme.test")
 	if _, err := bench.Call(t, "acme_try", `{"text":"https://files.acme.test/file"}`); err == nil {
 		t.Error("a host that nothing stands in for answered")
+	}
+}
+
+// What an answer redirects to is had without the credential, if the rule lists it.
+func TestBenchFollowsRedirects(t *testing.T) {
+	bench := tooltest.At(t, module(get), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/logs/1":
+			http.Redirect(w, r, "https://store7.acme.test/log?sig=x", http.StatusFound)
+		case "/logs/2":
+			http.Redirect(w, r, "https://evil.test/log?sig=x", http.StatusFound)
+		case "/log":
+			fmt.Fprint(w, len(r.Header["Authorization"]), r.URL.RawQuery)
+		}
+	}))
+	bench.Token = func(testing.TB, tools.Spec) string { return "token" }
+	for url, want := range map[string]string{
+		"https://api.acme.test/logs/1":           `{"text":"0sig=x"}`,
+		"https://api.acme.test/logs/2":           "",
+		"https://store7.acme.test/log?sig=x":     "",
+		"https://api.acme.test/things/1?q=logs1": `{"text":""}`,
+	} {
+		got, err := bench.Call(t, "acme_try", fmt.Sprintf(`{"text":%q}`, url))
+		if string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%s: got %s, %v", url, got, err)
+		}
 	}
 }
 

@@ -51,14 +51,17 @@ func AtGoogle(t testing.TB, module tools.Module, world *sandbox.Sandbox, who str
 	}
 }
 
-// AtGitHub is AtGoogle for GitHub.
+// AtGitHub is AtGoogle for GitHub, whose downloads come from a host of their own.
 func AtGitHub(t testing.TB, module tools.Module, world *sandbox.Sandbox, who string) *Bench {
 	t.Helper()
 	s := httptest.NewServer(world.GitHub())
 	t.Cleanup(s.Close)
+	storage := httptest.NewServer(world.GitHubStorage())
+	t.Cleanup(storage.Close)
 	in := &signIn{who: who, authorize: s.URL + "/login/oauth/authorize", token: s.URL + "/login/oauth/access_token"}
 	return &Bench{
-		Module: module, Bases: map[string]string{"": s.URL + "/api/v3"}, Token: in.tokenFor, Facts: tools.Facts{Now: time.Now},
+		Module: module, Bases: map[string]string{"": s.URL + "/api/v3", sandbox.StorageHost: storage.URL},
+		Token: in.tokenFor, Facts: tools.Facts{Now: time.Now},
 	}
 }
 
