@@ -36,7 +36,7 @@ func listIssues() tools.Tool {
 	return tools.Define(tools.Spec{
 		Name:        "gitlab_list_issues",
 		Title:       "List issues",
-		Description: "List issues in the GitLab projects of the connected account, newest first. Not for merge requests.",
+		Description: "List issues of the connected GitLab account, newest first. Not for merge requests.",
 		Can:         "Read the issues of your projects",
 		Provider:    "gitlab",
 		Scopes:      []string{"read_api"},
@@ -49,6 +49,7 @@ func listIssues() tools.Tool {
 }
 
 type listInput struct {
+	Which  string `json:"which,omitempty" jsonschema:"whose (default created_by_me; all it sees is all)" enum:"created_by_me,assigned_to_me,all"`
 	Search string `json:"search,omitempty" jsonschema:"words in title or description" maxLength:"256"`
 	State  string `json:"state,omitempty" jsonschema:"only those (default both)" enum:"opened,closed"`
 	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the answer before, same arguments" maxLength:"4096"`
@@ -81,8 +82,8 @@ func list(ctx context.Context, api *http.Client, in listInput) (listOutput, erro
 	if err := tools.ReadCursor(ctx, in.Cursor, &at); err != nil {
 		return listOutput{}, err
 	}
-	query := url.Values{"scope": {"all"}, "page": {strconv.Itoa(at.Page)}, "per_page": {"20"}}
-	for name, value := range map[string]string{"search": in.Search, "state": in.State} {
+	query := url.Values{"page": {strconv.Itoa(at.Page)}, "per_page": {"20"}}
+	for name, value := range map[string]string{"scope": in.Which, "search": in.Search, "state": in.State} {
 		if value != "" {
 			query.Set(name, value)
 		}

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "rewrite testdata/tools")
 // tokens of four bytes. Calendar and GitHub have a budget together, any other module
 // one by the number of its tools.
 func TestListBudget(t *testing.T) {
-	const most, mostOfOne = 9000, 300
+	const most, mostOfOne = 9000, 350
 	size := 0
 	for _, module := range allModules() {
 		own := 0

@@ -148,14 +148,14 @@ func (s *elsewhere) authorize(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *elsewhere) token(w http.ResponseWriter, r *http.Request) {
-	writeAnswer(w, http.StatusOK, map[string]any{
+	answerJSON(w, http.StatusOK, map[string]any{
 		"access_token": s.issue(s.owner(r.PostFormValue("code"))), "token_type": "bearer", "expires_in": 3600,
 	})
 }
 
 func (s *elsewhere) account(w http.ResponseWriter, r *http.Request) {
 	name := s.bearer(r)
-	writeAnswer(w, http.StatusOK, map[string]any{"id": name, "name": accounts[name][1]})
+	answerJSON(w, http.StatusOK, map[string]any{"id": name, "name": accounts[name][1]})
 }
 
 func (s *elsewhere) api(w http.ResponseWriter, r *http.Request) {
@@ -167,16 +167,10 @@ func (s *elsewhere) api(w http.ResponseWriter, r *http.Request) {
 	s.log = append(s.log, sandbox.Request{Provider: "elsewhere", Method: r.Method, Path: r.URL.Path, Account: account})
 	s.mu.Unlock()
 	if strings.HasPrefix(r.URL.Path, "/api/notes") {
-		writeAnswer(w, http.StatusOK, map[string]any{"text": private[name][0]})
+		answerJSON(w, http.StatusOK, map[string]any{"text": private[name][0]})
 		return
 	}
-	writeAnswer(w, http.StatusNotFound, map[string]any{"message": private[name][0], "error": private[name][0]})
-}
-
-func writeAnswer(w http.ResponseWriter, status int, answer any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(answer)
+	answerJSON(w, http.StatusNotFound, map[string]any{"message": private[name][0], "error": private[name][0]})
 }
 
 // acmeModule is a module of a provider that nobody knows.
