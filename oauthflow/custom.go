@@ -56,6 +56,7 @@ type Custom struct {
 var (
 	customName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
 	publicHost = regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z][a-z0-9-]*$`)
+	takenHosts = []string{"api.github.com", "www.googleapis.com"}
 	// fixedParameters are the flow's own, which no setting may replace.
 	fixedParameters = []string{
 		"client_id", "client_secret", "redirect_uri", "response_type", "response_mode", "state", "scope",
@@ -112,8 +113,11 @@ func (c Custom) check() error {
 	if !slices.Contains([]string{"", " ", ","}, c.Separator) {
 		add("scope_separator must be a space or a comma")
 	}
-	if c.APIHost != "" && !publicHost.MatchString(c.APIHost) {
+	switch {
+	case c.APIHost != "" && !publicHost.MatchString(c.APIHost):
 		add("api_host must be a plain host name, like slack.com")
+	case slices.Contains(takenHosts, c.APIHost):
+		add("api_host can't be %s: that provider's tokens would be sent to api_url", c.APIHost)
 	}
 	for name := range c.Parameters {
 		if slices.Contains(fixedParameters, name) {

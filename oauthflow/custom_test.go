@@ -81,6 +81,8 @@ func TestCustomMistakes(t *testing.T) {
 		"revoke_url":                     func(c *Custom) { c.RevokeURL = "javascript:x" },
 		"remove_url":                     func(c *Custom) { c.RemoveURL = "javascript:x" },
 		"scope_separator must be":        func(c *Custom) { c.Separator = "+" },
+		"api_host can't be api.github":   func(c *Custom) { c.APIHost = "api.github.com" },
+		"api_host can't be www.google":   func(c *Custom) { c.APIHost = "www.googleapis.com" },
 		"api_host must be":               func(c *Custom) { c.APIHost = "https://slack.com" },
 		"title is missing\ntoken_url":    func(c *Custom) { *c = Custom{Name: "unknown", ClientID: "id", ClientSecret: s.secret} },
 	} {

@@ -28,7 +28,12 @@ func TestProviderFiles(t *testing.T) {
 	if len(got.Custom) != 1 || got.Custom[0].Name() != "slack" {
 		t.Errorf("%+v", got.Custom)
 	}
+	host := func(name, file string) string {
+		text := strings.NewReplacer("SECRET", `"client_secret": "s3cr3t", "api_host": "slack.com"`, `"slack"`, `"`+name+`"`).Replace(slackFile)
+		return write(file, text)
+	}
 	for says, files := range map[string][]string{
+		"has the api_host slack.com too":       {host("slack", "h.json"), host("other", "i.json")},
 		"can't be read":                        {filepath.Join(dir, "none.json")},
 		"another file describes slack":         {inFile, inClear},
 		"it is not JSON":                       {write("a.json", `{"client_secret": s3cr3t`)},
