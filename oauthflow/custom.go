@@ -42,13 +42,21 @@ type Custom struct {
 	AccountID    string `json:"account_id"`
 	AccountLabel string `json:"account_label"`
 
-	APIURL string            `json:"api_url"` // base of its API: "https://slack.com"
-	Scopes []string          `json:"scopes"`  // that are always asked for
-	Words  map[string]string `json:"scope_words"`
+	APIURL string `json:"api_url"` // base of its API: "https://slack.com"
+	// APIHost is the public host that a module's contracts name, where the API is
+	// somewhere else: a server of one's own, a proxy, a stand-in.
+	APIHost string `json:"api_host"`
+
+	Scopes    []string            `json:"scopes"` // that are always asked for
+	Words     map[string]string   `json:"scope_words"`
+	Implies   map[string][]string `json:"scope_implies"`   // scopes that a scope includes
+	Separator string              `json:"scope_separator"` // between scopes: " ", which is the default, or ","
 }
 
 var (
 	customName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
+	publicHost = regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z][a-z0-9-]*$`)
+	takenHosts = []string{"api.github.com", "www.googleapis.com"}
 	// fixedParameters are the flow's own, which no setting may replace.
 	fixedParameters = []string{
 		"client_id", "client_secret", "redirect_uri", "response_type", "response_mode", "state", "scope",
@@ -56,8 +64,10 @@ var (
 	}
 )
 
-// Provider checks c, and is the provider that it describes.
+// Provider checks c, and is the provider that it describes. Of one that Latchkey knows,
+// name and client are enough.
 func (c Custom) Provider() (Provider, error) {
+	c = c.completed()
 	if err := c.check(); err != nil {
 		return Provider{}, err
 	}
@@ -66,6 +76,10 @@ func (c Custom) Provider() (Provider, error) {
 		style = oauth2.AuthStyleInParams
 	}
 	dead := c.Title + " says that the access expired or was revoked"
+	host, api := hostOf(c.APIURL), strings.TrimRight(c.APIURL, "/")
+	if c.APIHost != "" {
+		host = c.APIHost
+	}
 	return Provider{
 		name: c.Name, title: c.Title, clientID: c.ClientID, clientSecret: c.ClientSecret,
 		endpoints: endpoints{
@@ -73,8 +87,8 @@ func (c Custom) Provider() (Provider, error) {
 			issuer: c.Issuer, issRequired: c.Issuer != "",
 		},
 		authStyle: style, params: maps.Clone(c.Parameters), always: slices.Clone(c.Scopes),
-		apiHost: hostOf(c.APIURL), apiURL: strings.TrimRight(c.APIURL, "/"),
-		words: maps.Clone(c.Words), dead: map[string]string{"invalid_grant": dead}, removeURL: c.RemoveURL,
+		apiHost: host, apiURL: api, moved: c.APIHost != "" && api != "https://"+c.APIHost,
+		words: maps.Clone(c.Words), implies: maps.Clone(c.Implies), separator: c.Separator, dead: map[string]string{"invalid_grant": dead}, removeURL: c.RemoveURL,
 		account: c.account, revoke: revokeToken,
 	}, nil
 }
@@ -95,6 +109,15 @@ func (c Custom) check() error {
 	}
 	if !slices.Contains([]string{"", "client_secret_basic", "client_secret_post"}, c.ClientAuth) {
 		add("client_authentication must be client_secret_basic or client_secret_post")
+	}
+	if !slices.Contains([]string{"", " ", ","}, c.Separator) {
+		add("scope_separator must be a space or a comma")
+	}
+	switch {
+	case c.APIHost != "" && !publicHost.MatchString(c.APIHost):
+		add("api_host must be a plain host name, like slack.com")
+	case slices.Contains(takenHosts, c.APIHost):
+		add("api_host can't be %s: that provider's tokens would be sent to api_url", c.APIHost)
 	}
 	for name := range c.Parameters {
 		if slices.Contains(fixedParameters, name) {

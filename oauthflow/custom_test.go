@@ -2,6 +2,7 @@ package oauthflow
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -79,6 +80,11 @@ func TestCustomMistakes(t *testing.T) {
 		"api_url":                        func(c *Custom) { c.APIURL = "https://u:p@slack.example" },
 		"revoke_url":                     func(c *Custom) { c.RevokeURL = "javascript:x" },
 		"remove_url":                     func(c *Custom) { c.RemoveURL = "javascript:x" },
+		"scope_separator must be":        func(c *Custom) { c.Separator = "+" },
+		"api_host can't be api.github":   func(c *Custom) { c.APIHost = "api.github.com" },
+		"api_host can't be www.google":   func(c *Custom) { c.APIHost = "www.googleapis.com" },
+		"api_host must be":               func(c *Custom) { c.APIHost = "https://slack.com" },
+		"title is missing\ntoken_url":    func(c *Custom) { *c = Custom{Name: "unknown", ClientID: "id", ClientSecret: s.secret} },
 	} {
 		c := slack(s)
 		change(&c)
@@ -86,6 +92,53 @@ func TestCustomMistakes(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), s.secret) {
 			t.Errorf("got %v, want %q", err, says)
 		}
+	}
+}
+
+// Of a provider that Latchkey knows, a client is enough; one URL more, and nothing is
+// added to it.
+func TestKnownProviders(t *testing.T) {
+	for _, own := range known() {
+		c := Custom{Name: own.Name, ClientID: "id", ClientSecret: "secret"}
+		p := must(c.Provider())(t)
+		if p.title != own.Title || p.clientID != "id" || p.clientSecret != "secret" || p.endpoints.token != own.TokenURL || p.moved {
+			t.Errorf("%+v", p)
+		}
+		for _, scope := range own.Scopes {
+			if p.words[scope] == "" {
+				t.Errorf("%s: nothing says what %s is", own.Name, scope)
+			}
+		}
+		c.APIURL = "https://elsewhere.example"
+		if p, err := c.Provider(); err == nil {
+			t.Errorf("completed to %+v", p)
+		}
+	}
+}
+
+// Contracts name the public host, wherever the API is.
+func TestCustomAPIHost(t *testing.T) {
+	s := newStandIn(t, "slack")
+	c := slack(s)
+	if got := NewProviders(nil, must(c.Provider())(t)).BaseURLs(); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+	c.APIHost, c.APIURL = "slack.com", s.url+"/api/"
+	if got := NewProviders(nil, must(c.Provider())(t)).BaseURLs(); len(got) != 1 || got["slack.com"] != s.url+"/api" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestCustomScopes(t *testing.T) {
+	c := slack(newStandIn(t, "slack"))
+	c.Separator, c.Implies = ",", map[string][]string{"write": {"read"}}
+	p := must(c.Provider())(t)
+	to := must(url.Parse(p.authorizeURL(p.endpoints, "https://us.example", "state", "verifier", []string{"read", "channels:read"}, nil)))(t)
+	if got := to.Query().Get("scope"); got != "read,channels:read" {
+		t.Errorf("asks for %q", got)
+	}
+	if got := p.missing([]string{"write"}, []string{"read"}); len(got) != 0 {
+		t.Errorf("%q are missing", got)
 	}
 }
 

@@ -46,6 +46,7 @@ type Provider struct {
 	another   map[string]string // those that have the person choose an account there
 	hint      string            // the one that names an account by its label, or ""
 	always    []string          // scopes that are asked for beside those of the tools
+	separator string            // between scopes, where it isn't RFC 6749's space
 
 	apiHost string // the public API host that tools name
 	apiURL  string // where that API is, without a trailing slash
@@ -233,6 +234,9 @@ func (p Provider) authorizeURL(e endpoints, redirect, state, verifier string, sc
 		for name, value := range params {
 			options = append(options, oauth2.SetAuthURLParam(name, value))
 		}
+	}
+	if p.separator != "" && len(scopes) > 0 {
+		scopes = []string{strings.Join(scopes, p.separator)}
 	}
 	return p.config(e, redirect, scopes).AuthCodeURL(state, options...)
 }

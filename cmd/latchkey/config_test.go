@@ -161,7 +161,7 @@ func TestMistakes(t *testing.T) {
 		{"an app of no kind", []string{"LATCHKEY_GITHUB_APP_KIND=app"}, "--github-app-kind (LATCHKEY_GITHUB_APP_KIND): must be oauth-app, oauth-app-public or github-app, not \"app\""},
 		{"not a boolean", []string{"LATCHKEY_READ_ONLY=maybe"}, "--read-only (LATCHKEY_READ_ONLY): must be true or false"},
 		{"no such tool to deny", []string{"LATCHKEY_DENY_TOOL=github_write_isue"}, "--deny-tool (LATCHKEY_DENY_TOOL): there is no tool or module \"github_write_isue\""},
-		{"no tool left", []string{"LATCHKEY_DENY_TOOL=github,calendar"}, "--allow-tool (LATCHKEY_ALLOW_TOOL): no tool is left"},
+		{"no tool left", []string{"LATCHKEY_ALLOW_TOOL=github_write_issue", "LATCHKEY_READ_ONLY=true"}, "--allow-tool (LATCHKEY_ALLOW_TOOL): no tool is left"},
 		{"what to revoke", []string{"LATCHKEY_GITHUB_REVOKE=all"}, "--github-revoke (LATCHKEY_GITHUB_REVOKE): must be token or grant"},
 		{"revoking for no client", []string{"LATCHKEY_GITHUB_CLIENT_ID=", "LATCHKEY_GITHUB_CLIENT_SECRET=", "LATCHKEY_GITHUB_REVOKE=grant", "LATCHKEY_GOOGLE_CLIENT_ID=g", "LATCHKEY_GOOGLE_CLIENT_SECRET=g"}, "--github-revoke (LATCHKEY_GITHUB_REVOKE): is given without --github-client-id"},
 		{"metrics for everybody", []string{"LATCHKEY_METRICS_LISTEN=0.0.0.0:9420"}, "--metrics-listen (LATCHKEY_METRICS_LISTEN): \"0.0.0.0:9420\" is not a loopback address"},

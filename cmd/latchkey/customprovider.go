@@ -15,6 +15,7 @@ import (
 
 // customProviders reads the files of --provider-file: each one provider, as JSON.
 func (c *serveCommand) customProviders(m *mistakes) (list []oauthflow.Provider) {
+	hosts := map[string]bool{}
 	for _, file := range c.ProviderFile {
 		custom, err := readCustom(string(file))
 		if err != nil {
@@ -29,6 +30,10 @@ func (c *serveCommand) customProviders(m *mistakes) (list []oauthflow.Provider) 
 		if slices.ContainsFunc(list, func(before oauthflow.Provider) bool { return before.Name() == p.Name() }) {
 			m.add("provider-file", "%s: another file describes %s too", file, p.Name())
 		}
+		if custom.APIHost != "" && hosts[custom.APIHost] {
+			m.add("provider-file", "%s: another file has the api_host %s too", file, custom.APIHost)
+		}
+		hosts[custom.APIHost] = true
 		list = append(list, p)
 	}
 	return list

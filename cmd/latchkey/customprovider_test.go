@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -27,7 +28,12 @@ func TestProviderFiles(t *testing.T) {
 	if len(got.Custom) != 1 || got.Custom[0].Name() != "slack" {
 		t.Errorf("%+v", got.Custom)
 	}
+	host := func(name, file string) string {
+		text := strings.NewReplacer("SECRET", `"client_secret": "s3cr3t", "api_host": "slack.com"`, `"slack"`, `"`+name+`"`).Replace(slackFile)
+		return write(file, text)
+	}
 	for says, files := range map[string][]string{
+		"has the api_host slack.com too":       {host("slack", "h.json"), host("other", "i.json")},
 		"can't be read":                        {filepath.Join(dir, "none.json")},
 		"another file describes slack":         {inFile, inClear},
 		"it is not JSON":                       {write("a.json", `{"client_secret": s3cr3t`)},
@@ -44,5 +50,27 @@ func TestProviderFiles(t *testing.T) {
 			continue
 		}
 		hidesSecrets(t, err.Error(), "s3cr3t")
+	}
+}
+
+// The files that tools/README.md shows are good ones.
+func TestProviderFilesOfTheReadme(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "tools", "README.md"))
+	check(t, err)
+	dir := t.TempDir()
+	secret, file := filepath.Join(dir, "secret"), filepath.Join(dir, "gitlab.json")
+	check(t, os.WriteFile(secret, []byte("s3cr3t"), 0o600))
+	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllSubmatch(readme, -1)
+	for _, block := range blocks {
+		text := strings.Replace(string(block[1]), "/etc/latchkey/gitlab-secret", secret, 1)
+		check(t, os.WriteFile(file, []byte(text), 0o600))
+		environment(t, good)
+		got, err := serveSettings(t, "--provider-file", file)
+		if err != nil || len(got.Custom) != 1 || got.Custom[0].Name() != "gitlab" {
+			t.Errorf("%v\n%s", err, text)
+		}
+	}
+	if len(blocks) != 2 {
+		t.Errorf("%d files", len(blocks))
 	}
 }

@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,20 +18,45 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/tools")
 
-// TestListBudget holds what every conversation pays for the tools: tools/list of all
-// of them, in tokens of four bytes.
+// TestListBudget holds what every conversation pays for the tools: tools/list, in
+// tokens of four bytes.
 func TestListBudget(t *testing.T) {
-	const most = 9000
-	size := 0
-	for _, module := range allModules() {
+	for _, fault := range overBudget(t, allModules()) {
+		t.Error(fault)
+	}
+	mutant := acmeModule()
+	spec := mutant.Tools[0].Spec()
+	spec.Description = strings.Repeat("Long. ", 600)
+	mutant.Tools[0] = tools.Define(spec, func(context.Context, *http.Client, struct{}) (_ struct{}, err error) { return })
+	if len(overBudget(t, []tools.Module{mutant})) != 1 || len(overBudget(t, []tools.Module{acmeModule()})) != 0 {
+		t.Error("a mutant is within the budget")
+	}
+}
+
+// overBudget is what's too large: Calendar and GitHub have a budget together, any
+// other module one by the number of its tools.
+func overBudget(t *testing.T, modules []tools.Module) (faults []string) {
+	t.Helper()
+	const most, mostOfOne = 9000, 350
+	together := 0
+	for _, module := range modules {
+		size := 0
 		for _, tool := range module.Tools {
 			size += listedSize(t, tool)
 		}
+		switch {
+		case module.Name == "calendar" || module.Name == "github":
+			together += size
+		case size/4 > mostOfOne*len(module.Tools):
+			faults = append(faults, fmt.Sprintf("%s: its %d tools take %d tokens of tools/list, and may take %d each",
+				module.Name, len(module.Tools), size/4, mostOfOne))
+		}
 	}
-	if size/4 > most {
-		t.Errorf("tools/list takes %d tokens, and may take %d", size/4, most)
+	if together/4 > most {
+		faults = append(faults, fmt.Sprintf("tools/list takes %d tokens, and may take %d", together/4, most))
 	}
-	t.Logf("tools/list takes %d tokens of %d", size/4, most)
+	t.Logf("tools/list takes %d tokens of %d", together/4, most)
+	return faults
 }
 
 // listedSize is how many bytes of tools/list the tool takes.
