@@ -37,8 +37,8 @@ type updateInput struct {
 	Start           string   `json:"start,omitempty" jsonschema:"alone it keeps the length"`
 	End             string   `json:"end,omitempty" jsonschema:"exclusive"`
 	TimeZone        string   `json:"time_zone,omitempty" jsonschema:"IANA"`
-	Location        *string  `json:"location,omitempty" jsonschema:"place"`
-	Description     *string  `json:"description,omitempty" jsonschema:"notes"`
+	Location        *string  `json:"location,omitempty" jsonschema:"place; empty clears"`
+	Description     *string  `json:"description,omitempty" jsonschema:"notes; empty clears"`
 	AddAttendees    []string `json:"add_attendees,omitempty" jsonschema:"e-mail addresses"`
 	RemoveAttendees []string `json:"remove_attendees,omitempty" jsonschema:"e-mail addresses"`
 	Recurrence      []string `json:"recurrence,omitempty" jsonschema:"RRULE lines"`
