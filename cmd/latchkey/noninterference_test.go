@@ -39,7 +39,7 @@ var private = map[string][]string{
 // reaches the provider with the caller's own credential only and answers with the
 // caller's own data only, whatever its arguments say.
 func TestNonInterference(t *testing.T) {
-	d := startDemo(t, "")
+	d := startDemo(t, "", described(t))
 	people := twoPeople(t, d.URL)
 	for _, p := range people {
 		check(t, p.allowWrites()) // so that writes reach the providers

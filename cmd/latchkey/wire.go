@@ -45,6 +45,8 @@ type config struct {
 	Now            func() time.Time
 	Metrics        net.Listener // where they are served; nil means that nothing is counted
 	Hooks          hooks        // filled in by newService
+
+	Transport http.RoundTripper // of tools to providers; nil means the usual
 }
 
 // externalIssuer is an authorization server that isn't ours, and our pages' client
@@ -228,7 +230,7 @@ func newMCP(cfg config, vault *store.Vault, providers *oauthflow.Providers, iss 
 	return mcpserver.New(mcpserver.Config{
 		Version: version, PublicURL: cfg.Public, Issuer: cfg.issuer(), Verifier: verifier,
 		Vault: vault, Modules: cfg.served(), ConnectLink: pages.ConnectLink, ApproveLink: pages.ApproveLink,
-		BaseURLs: cfg.baseURLs(providers), AllowedOrigins: cfg.AllowedOrigins,
+		BaseURLs: cfg.baseURLs(providers), Transport: cfg.Transport, AllowedOrigins: cfg.AllowedOrigins,
 		Log: cfg.Log, Now: cfg.Now, ObserveCall: cfg.Hooks.Call, ObserveRejection: cfg.Hooks.Rejection,
 	})
 }

@@ -39,6 +39,10 @@ type Bench struct {
 	// package's Now, or an account "alice" with the tool's own scopes. Seal and Open
 	// are the bench's own.
 	Facts tools.Facts
+	// Description holds what is sent against the provider's own description; nil where
+	// there is none. Answers says that the stand-in's answers are held against it too.
+	Description *Description
+	Answers     bool
 }
 
 // At is a bench for module without a credential, at a server of its own that handler
@@ -62,7 +66,7 @@ func (b *Bench) CallContext(ctx context.Context, t testing.TB, name, arguments s
 	tool := b.tool(t, name)
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	client := &bound{ctx: ctx, spec: tool.Spec(), bases: b.Bases}
+	client := &bound{ctx: ctx, spec: tool.Spec(), bases: b.Bases, next: b.next(t)}
 	if b.Token != nil {
 		client.token = b.Token(t, client.spec)
 	}
@@ -79,6 +83,19 @@ func (b *Bench) Cursor(t testing.TB, name, arguments, state string) string {
 		t.Fatal(err)
 	}
 	return sealed
+}
+
+// next is what a request passes on its way: public is as the contract has it.
+func (b *Bench) next(t testing.TB) func(public *http.Request) http.RoundTripper {
+	return func(public *http.Request) http.RoundTripper {
+		if b.Description == nil || public.URL.Host != b.Description.host {
+			return http.DefaultTransport
+		}
+		return &Checker{
+			T: t, Next: http.DefaultTransport, Answers: b.Answers,
+			Of: func(*http.Request) (*Description, *http.Request) { return b.Description, public },
+		}
+	}
 }
 
 func (b *Bench) tool(t testing.TB, name string) tools.Tool {
@@ -123,6 +140,7 @@ type bound struct {
 	spec  tools.Spec
 	bases map[string]string
 	token string
+	next  func(public *http.Request) http.RoundTripper
 
 	mu     sync.Mutex
 	offers map[string]tools.Rule // where answers redirect to, with the rule that lists it
@@ -159,7 +177,7 @@ func (b *bound) send(out, req *http.Request, rule tools.Rule) (*http.Response, e
 		return nil, err
 	}
 	rebase(out, base)
-	resp, err := http.DefaultTransport.RoundTrip(out)
+	resp, err := b.next(req).RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}

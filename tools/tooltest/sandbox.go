@@ -40,7 +40,7 @@ func Sandbox(t testing.TB, change func(*sandbox.Config)) *sandbox.Sandbox {
 
 // AtGoogle is a bench for module at world's Google, where who ("alice", "bob") lets
 // each tool have its own scopes and no others. Its clock is the real one, as the
-// sandbox's is.
+// sandbox's is. Requests and answers are held against Google's description.
 func AtGoogle(t testing.TB, module tools.Module, world *sandbox.Sandbox, who string) *Bench {
 	t.Helper()
 	s := httptest.NewServer(world.Google())
@@ -48,6 +48,7 @@ func AtGoogle(t testing.TB, module tools.Module, world *sandbox.Sandbox, who str
 	in := &signIn{who: who, authorize: s.URL + "/o/oauth2/v2/auth", token: s.URL + "/token", always: []string{"openid", "email"}}
 	return &Bench{
 		Module: module, Bases: map[string]string{"": s.URL}, Token: in.tokenFor, Facts: tools.Facts{Now: time.Now},
+		Description: GoogleCalendar(t, module), Answers: true,
 	}
 }
 
@@ -62,6 +63,7 @@ func AtGitHub(t testing.TB, module tools.Module, world *sandbox.Sandbox, who str
 	return &Bench{
 		Module: module, Bases: map[string]string{"": s.URL + "/api/v3", sandbox.StorageHost: storage.URL},
 		Token: in.tokenFor, Facts: tools.Facts{Now: time.Now},
+		Description: GitHub(t, module), Answers: true,
 	}
 }
 
