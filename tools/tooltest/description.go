@@ -62,7 +62,7 @@ func brief(err error) string {
 }
 
 // CheckAnswer holds an answer to req. Not every error is described: one that isn't is
-// any provider's (401, 403, 404, 405, 409, 410, 412, 422, 429 and 5xx).
+// any provider's (400, 401, 403, 404, 405, 409, 410, 412, 422, 429 and 5xx).
 func (d *Description) CheckAnswer(req *http.Request, resp *http.Response, body []byte) error {
 	input, err := d.input(req, nil)
 	if err != nil {
@@ -70,7 +70,7 @@ func (d *Description) CheckAnswer(req *http.Request, resp *http.Response, body [
 	}
 	described := input.Route.Operation.Responses.Status(resp.StatusCode)
 	if described == nil {
-		if slices.Contains([]int{401, 403, 404, 405, 409, 410, 412, 422, 429}, resp.StatusCode) || resp.StatusCode >= 500 {
+		if slices.Contains([]int{400, 401, 403, 404, 405, 409, 410, 412, 422, 429}, resp.StatusCode) || resp.StatusCode >= 500 {
 			return nil
 		}
 		return fmt.Errorf("%s %s: status %d is not described", req.Method, input.Route.Path, resp.StatusCode)
@@ -173,7 +173,7 @@ func fit(template, path string) (params map[string]string, literals int, ok bool
 	case len(got) > len(want) && (last == "{path}" || last == "{ref}"):
 		got = append(got[:len(want)-1:len(want)-1], strings.Join(got[len(want)-1:], "/"))
 	case len(got) == len(want)-1 && last == "{path}": // the root, whose path is left out
-		want = want[:len(want)-1]
+		got = append(got[:len(got):len(got)], "%2F")
 	}
 	if len(got) != len(want) {
 		return nil, 0, false
