@@ -50,10 +50,12 @@ func FuzzToolArguments(f *testing.F) {
 	}
 	answers := []string{`null`, `{"items":[null,{"id":"a","attendees":[null]}]}`, `{"items":[null,{"number":1,"labels":[null]}],"labels":[null]}`, `[]`, `x`,
 		`{"id":"a","recurringEventId":"b","start":{"date":"2026-01-02"},"end":{"date":"2026-01-03"},"recurrence":["RRULE:FREQ=DAILY;COUNT=3"],"attendees":[null,{"self":true}],"originalStartTime":{"date":"2026-01-09"}}`,
-		`{"type":"file","encoding":"base64","content":"PG4+Cg=="}`, `[null,{"name":"a","commit":null}]`, `{"comments":1,"files":[null],"commit":{"author":null}}`}
+		`{"type":"file","encoding":"base64","content":"PG4+Cg=="}`, `[null,{"name":"a","commit":null}]`, `{"comments":1,"files":[null],"commit":{"author":null}}`,
+		`{"status":"completed","steps":[null,{"conclusion":"failure","started_at":null}],"head":{"sha":"a/b"},"check_runs":[null],"statuses":[null],"jobs":[null],"workflow_runs":[null]}`}
 	for i := range all {
 		for _, text := range []string{
 			`{}`, `{"query":"is:issue"}`, `{"query":"a","query":"b"}`, `{"Query":"a"}`, `{"repo":"a/b","title":"c"}`, `{"repo":"a/..","title":"c"}`, `{"query":"a OR (b"}`, `{"repo":"a/b","path":"c/../d"}`, `{"repo":"a/b","path":"/c d/e#","ref":"x/y"}`, `{"repo":"a/b","number":1}`,
+			`{"repo":"a/b","number":1,"part":"diff"}`, `{"repo":"a/b","number":1,"part":"checks"}`, `{"repo":"a/b","job_id":1}`, `{"repo":"a/b","run_id":1}`, `{"since":"2026-01-01T00:00:00Z"}`,
 			`{"repo":"a%2f/b","number":1,"state":"closed","labels":["x"]}`, `{"calendar":"a@b#c","start":"2026-01-01T00:00:00Z","query":"?&="}`, `{"calendar":"../x"}`,
 			`{"calendars":["a@b#c"],"start":"2026-01-01T00:00:00Z","query":"?&="}`, `{"calendars":["a","../x"]}`, `{"calendar":"a@b","event":"a_1"}`, `{"calendar":"../x","event":"a"}`, `{"event":"../x"}`, `{"minutes":30,"attendees":["a@b"]}`,
 			`{"summary":"a","start":"2026-12-01","end":"2026-12-02","attendees":["a@b"],"send_updates":"all","idempotency_key":"k"}`, `{"text":"a","event":"b","response":"accepted"}`,

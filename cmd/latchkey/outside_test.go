@@ -65,6 +65,10 @@ func newOutside(t testing.TB) *outside {
 		"POST /api/v3/repos/{owner}/{repo}/issues":                   o.api(o.issue),
 		"PATCH /api/v3/repos/{owner}/{repo}/issues/{number}":         o.api(o.issue),
 		"POST /api/v3/repos/{owner}/{repo}/issues/{number}/comments": o.api(o.issue),
+		"GET /api/v3/repos/{owner}/{repo}/pulls":                     o.api(o.things),
+		"GET /api/v3/repos/{owner}/{repo}/pulls/{number}":            o.api(o.thing),
+		"GET /api/v3/repos/{owner}/{repo}/actions/runs":              o.api(o.runs),
+		"GET /api/v3/notifications":                                  o.api(o.things),
 		"POST /api/v3/repos/{owner}/{repo}/pulls":                    o.api(o.issue),
 		"PATCH /api/v3/repos/{owner}/{repo}/pulls/{number}":          o.api(o.issue),
 		"GET /.well-known/openid-configuration":                      o.discovery,
@@ -311,11 +315,16 @@ func (o *outside) thing(person, said string) any {
 		"full_name": person + "/x", "description": text, "default_branch": text, "name": text,
 		"path": "x", "text_matches": []any{map[string]any{"property": "content", "fragment": text}},
 		"type": "file", "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(text)),
+		"display_title": text, "subject": map[string]any{"title": text},
 		"sha": "1", "commit": map[string]any{"message": text}, "comments": 1, "created_at": "2026-12-01T09:00:00Z",
 	} {
 		all[name] = value
 	}
 	return all
+}
+
+func (o *outside) runs(person, said string) any {
+	return map[string]any{"workflow_runs": o.things(person, said)}
 }
 
 func (o *outside) things(person, said string) any { return []any{o.thing(person, said)} }

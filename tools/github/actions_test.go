@@ -183,6 +183,8 @@ func TestReadActionsLogRefusals(t *testing.T) {
 		"redirects elsewhere": {at(log, 302, "Location", "https://evil.example/log.txt"), "can't be read from here. Ask the user to open " + page},
 		"redirects to http":   {at(log, 302, "Location", strings.Replace(store, "https", "http", 1)), "can't be read from here"},
 		"redirects to itself": {at(log, 302, "Location", "https://api.github.com/user"), "can't be read from here"},
+		"answers itself":      {at(log, 200), "can't be read from here"},
+		"answers elsewhere":   {at(log, 200, "Location", "https://evil.example/log.txt"), "can't be read from here"},
 		"redirects nowhere":   {at(log, 302), "can't be read from here"},
 		"storage refuses":     {at("/log.txt", 403), "doesn't give it (status 403). Try again in a minute, or ask the user to open " + page},
 		"storage is down":     {at("/log.txt", 503), "doesn't give it (status 503)"},

@@ -121,10 +121,10 @@ func (a *actionsReader) redirected(req *http.Request, w workflowJob) (*url.URL, 
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
 		return nil, told("GitHub has no log of job %d any more: it keeps logs for a limited time (90 days by default), and none of a job that never ran.", a.in.JobID)
 	}
-	if resp.StatusCode != http.StatusFound {
-		return nil, gh.CheckResponse(resp)
+	if err := gh.CheckResponse(resp); err != nil && resp.StatusCode != http.StatusFound {
+		return nil, err
 	}
-	where, err := resp.Location()
+	where, err := resp.Location() // none in a 200, which GitHub doesn't answer
 	if err != nil || logsRule().CheckRedirect(where) != nil {
 		return nil, told("GitHub keeps this log where it can't be read from here. Ask the user to open %s.", webLink(w.HTMLURL))
 	}

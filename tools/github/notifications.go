@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	gh "github.com/google/go-github/v89/github"
 
@@ -29,7 +28,7 @@ func listNotifications() tools.Tool {
 }
 
 type notificationsInput struct {
-	Since  string `json:"since,omitempty" jsonschema:"updated since, with zone"`
+	Since  string `json:"since,omitempty" jsonschema:"date, or time with zone"`
 	Cursor string `json:"cursor,omitempty" jsonschema:"from next_cursor"`
 }
 
@@ -80,7 +79,7 @@ func numberIn(api string) int {
 }
 
 func notifications(ctx context.Context, api *http.Client, in notificationsInput) (notificationsOutput, error) {
-	since, err := in.since()
+	since, err := moment("since", in.Since)
 	if err != nil {
 		return notificationsOutput{}, err
 	}
@@ -102,18 +101,6 @@ func notifications(ctx context.Context, api *http.Client, in notificationsInput)
 		return notificationsOutput{}, notificationsFault(ctx, err)
 	}
 	return out, nil
-}
-
-// since is the time in UTC, which GitHub takes for any without a zone.
-func (in notificationsInput) since() (string, error) {
-	if in.Since == "" {
-		return "", nil
-	}
-	t, err := time.Parse(time.RFC3339, in.Since)
-	if err != nil {
-		return "", told("since must be a date and time with its zone, like 2026-01-31T09:00:00Z or 2026-01-31T09:00:00+01:00.")
-	}
-	return t.UTC().Format(time.RFC3339), nil
 }
 
 // notificationsFault knows that GitHub has no permission for notifications that a

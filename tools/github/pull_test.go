@@ -185,6 +185,16 @@ func TestReadPullRequestChecks(t *testing.T) {
 	}
 }
 
+// A name that is no segment of a path isn't put into one.
+func TestReadPullRequestChecksOfNoCommit(t *testing.T) {
+	for _, sha := range []string{"", "..", "a/b"} {
+		bench := tooltest.At(t, github.Module(), stub{"/repos/octo/app/pulls/7": body(`{"head":{"sha":"` + sha + `"}}`)})
+		if got := told(t, bench, "github_read_pull_request", `{"repo":"octo/app","number":7,"part":"checks"}`); !strings.Contains(got, "Try again in a minute") {
+			t.Errorf("%q: %s", sha, got)
+		}
+	}
+}
+
 func TestReadPullRequestEndsWithTheCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})

@@ -108,7 +108,9 @@ func (p *pullReader) checks(ctx context.Context) ([]string, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		at.SHA = found.Head.SHA
+		if at.SHA = found.Head.SHA; !plain(at.SHA) {
+			return nil, "", told("GitHub didn't say what the newest commit of pull request %d is. Try again in a minute.", p.in.Number)
+		}
 	}
 	of := func(list func(context.Context, string, place) ([]string, int, error)) source[string] {
 		return func(ctx context.Context, page place) ([]string, int, error) { return list(ctx, at.SHA, page) }

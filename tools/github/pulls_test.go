@@ -164,8 +164,8 @@ func TestBadInputOfReading(t *testing.T) {
 		{"github_read_actions", `{"repo":"octo/app","job_id":2,"branch":"main"}`, "leave them out"},
 		{"github_read_actions", `{"repo":"octo/app","job_id":1e30}`, "whole number"},
 		{"github_read_actions", `{"repo":"octo/app","job_id":2,"cursor":"x"}`, "not of this call"},
-		{"github_list_notifications", `{"since":"2026-01-31T09:00:00"}`, "with its zone"},
-		{"github_list_notifications", `{"since":"yesterday"}`, "with its zone"},
+		{"github_list_notifications", `{"since":"2026-01-31T09:00:00"}`, "a time with its zone"},
+		{"github_list_notifications", `{"since":"yesterday"}`, "a time with its zone"},
 		{"github_list_notifications", `{"all":true}`, "all is not an argument"},
 	} {
 		if got := told(t, bench, c.tool, c.arguments); !strings.Contains(got, c.want) {
