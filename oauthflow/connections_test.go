@@ -14,7 +14,8 @@ func TestConnectionsAreOnesOwn(t *testing.T) {
 	alice, bob := w.as("alice"), w.as("bob")
 	alice.connect(w.link("alice", "github", "repo"))
 	alice.get("/connections").wants(t, http.StatusOK, "Connected as @gh1001 since "+w.now().Format("2 January 2006"),
-		"Read and change your repositories", "Google Not connected", "Write issues in your repositoriesPOST api.github.com/x", "Connect Google")
+		"Read and change your repositories", "Google Not connected", "Write issues in your repositoriesPOST api.github.com/x",
+		"GET files*.example.com (a download that the one above leads to, without your credential)", "Connect Google")
 	got := bob.get("/connections")
 	got.wants(t, http.StatusOK, "GitHub Not connected")
 	if strings.Contains(got.body, "gh1001") || strings.Contains(got.text(), "alice") {

@@ -103,9 +103,13 @@ type nothing struct{}
 
 func modules() []tools.Module {
 	tool := func(provider, name, can, method, host string, readOnly bool, scope string) tools.Tool {
+		rule := tools.Rule{Method: method, Host: host, Path: "/x"}
+		if readOnly {
+			rule.Redirects = []string{"files*.example.com"}
+		}
 		return tools.Define(tools.Spec{
 			Name: name, Title: name, Description: "For tests.", Can: can, Provider: provider,
-			Scopes: []string{scope}, ReadOnly: readOnly, Egress: []tools.Rule{{Method: method, Host: host, Path: "/x"}},
+			Scopes: []string{scope}, ReadOnly: readOnly, Egress: []tools.Rule{rule},
 		}, func(context.Context, *http.Client, nothing) (nothing, error) { return nothing{}, nil })
 	}
 	return []tools.Module{
