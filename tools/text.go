@@ -19,6 +19,9 @@ var sequences = regexp.MustCompile("(?:\x1b\\[|\u009b)[0-?]*[ -/]*[@-~]")
 // newline and tab, terminal sequences, invalid UTF-8, and format characters such as
 // zero-width spaces, bidirectional controls and tags.
 func Clean(text string) string {
+	if plain(text) {
+		return text
+	}
 	if strings.ContainsAny(text, "\x1b\u009b") {
 		text = sequences.ReplaceAllString(text, "")
 	}
@@ -31,6 +34,16 @@ func Clean(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// plain reports whether text is of visible ASCII, newlines and tabs, as most of it is.
+func plain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; (c < ' ' || c > '~') && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return true
 }
 
 // invisible reports whether r shows nothing: format characters (Unicode's Cf, where
