@@ -171,7 +171,7 @@ func TestForgetMe(t *testing.T) {
 func (p *person) leaveApprovals(t *testing.T) {
 	t.Helper()
 	write := func(c *mcpClient, title string) answer {
-		a, err := c.call("github_write_issue", map[string]any{"owner": "alice-dev", "repo": "garden", "title": title})
+		a, err := c.call("github_write_issue", map[string]any{"repo": "alice-dev/garden", "title": title})
 		check(t, err)
 		return a
 	}

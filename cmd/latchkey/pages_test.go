@@ -45,7 +45,7 @@ func TestPages(t *testing.T) {
 	browser.shots("connections")
 
 	check(t, alice.call("github_write_issue", map[string]any{
-		"owner": "alice-dev", "repo": "garden", "title": "Order seeds for spring", "labels": []string{"shopping", "spring"},
+		"repo": "alice-dev/garden", "title": "Order seeds for spring", "labels": []string{"shopping", "spring"},
 		"body": "Tomatoes, beans and peas.\n\nFrom the shop in town:\n- two bags of soil\n- one bag of compost",
 	}))
 	browser.open(alice.last.Link)

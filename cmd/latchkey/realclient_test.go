@@ -136,7 +136,7 @@ func TestRealClientDecline(t *testing.T) {
 func TestRealClientApprovesInAForm(t *testing.T) {
 	browser, d := newChromium(t), startDemo(t, "")
 	client := startNode(t, "client.mjs", d.URL+"/mcp", "auto", "form", "accept",
-		"github_write_issue", `{"owner":"alice-dev","repo":"garden","title":"Buy a rake"}`)
+		"github_write_issue", `{"repo":"alice-dev/garden","title":"Buy a rake"}`)
 	browser.signIn(client.next("open").(string), "alice")
 	client.next("tools")
 	browser.connect(linkIn(t, client.next("result"), d.URL), "GitHub", "alice")
