@@ -163,7 +163,7 @@ type consentData struct {
 	Choose                bool     // whether the client waits for a choice among those
 	Scopes                []scopeView
 	Scopeless             bool
-	Tools                 []toolView
+	Cans                  []string // what the tools do, each once
 	Path                  string
 }
 
@@ -179,10 +179,20 @@ func (f *Flow) consent(w http.ResponseWriter, r *http.Request, s identity.Sessio
 		Data: consentData{
 			Who: s.Name(), Client: f.clientName(r.Context(), a.ticket.Client), Provider: p.title,
 			Accounts: labels(a.accounts.Infos), Again: a.again(), Choose: a.unchosen(),
-			Scopes: p.inWords(scopes, a.now.Scopes), Scopeless: p.scopeless, Tools: f.toolsWith(p, scopes), Path: r.URL.EscapedPath(),
+			Scopes: p.inWords(scopes, a.now.Scopes), Scopeless: p.scopeless, Cans: cans(f.toolsWith(p, scopes)), Path: r.URL.EscapedPath(),
 		},
 	})
 	return nil
+}
+
+// cans is what tools do with an account, each thing once.
+func cans(list []toolView) (lines []string) {
+	for _, t := range list {
+		if !slices.Contains(lines, t.Can) {
+			lines = append(lines, t.Can)
+		}
+	}
+	return lines
 }
 
 // again is what the page calls the account that it is about.

@@ -289,3 +289,11 @@ func TestOnePressOfTheButtonCounts(t *testing.T) {
 		t.Errorf("%d went to the provider", went.Load())
 	}
 }
+
+// Two tools that do the same with an account are one line on the page.
+func TestCans(t *testing.T) {
+	got := cans([]toolView{{Can: "See when you are busy"}, {Can: "Read events"}, {Can: "See when you are busy"}})
+	if diff := cmp.Diff([]string{"See when you are busy", "Read events"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
