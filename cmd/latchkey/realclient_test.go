@@ -144,7 +144,7 @@ func TestRealClientApprovesInAForm(t *testing.T) {
 	if form := client.next("form").(string); !strings.Contains(form, "│ Buy a rake") || !strings.Contains(form, "as @alice-dev") {
 		t.Errorf("the form says %s", form)
 	}
-	if text := asJSON(t, client.next("result")); !strings.Contains(text, "Buy a rake") || strings.Contains(text, `"isError":true`) {
+	if text := asJSON(t, client.next("result")); !strings.Contains(text, "alice-dev/garden/issues/") || strings.Contains(text, `"isError":true`) {
 		t.Errorf("approved, and answered %s", text)
 	}
 }

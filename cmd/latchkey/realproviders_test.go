@@ -51,10 +51,10 @@ func emulatedCalls(person string) []emulatedCall {
 	other := map[string]string{"alice": "bob", "bob": "alice"}[person]
 	week := `"start":"2030-05-01T00:00:00Z","end":"2030-05-30T00:00:00Z"`
 	return []emulatedCall{
-		{"GitHub", "github_write_issue", fmt.Sprintf(`{"repo":"%s/%s-repo","title":"Written by %s"}`, person, person, person), []string{"Written by " + person}, nil},
+		{"GitHub", "github_write_issue", fmt.Sprintf(`{"repo":"%s/%s-repo","title":"Written by %s"}`, person, person, person), []string{person + "-repo/issues/"}, nil},
 		{"GitHub", "github_search_issues", fmt.Sprintf(`{"query":"repo:%s/%s-repo is:issue"}`, person, person), []string{"Written by " + person}, []string{"Written by " + other}},
 		{"Google", "calendar_list_events", "{" + week + "}", []string{"Only for " + person}, []string{"Only for " + other}},
-		{"Google", "calendar_create_event", fmt.Sprintf(`{"summary":"Made by %s","start":"2030-05-07T09:00:00Z","end":"2030-05-07T10:00:00Z"}`, person), []string{"Made by " + person}, nil},
+		{"Google", "calendar_create_event", fmt.Sprintf(`{"summary":"Made by %s","start":"2030-05-07T09:00:00Z","end":"2030-05-07T10:00:00Z"}`, person), []string{"2030-05-07T"}, nil},
 		{"Google", "calendar_list_events", "{" + week + "}", []string{"Only for " + person, "Made by " + person}, []string{"for " + other, "by " + other}},
 	}
 }
