@@ -276,7 +276,8 @@ func (s Settings) check(title string) error {
 func checkURL(title, raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%s: %q is not a URL like https://example.com", title, raw)
+		// It isn't quoted: what is wrong may be that a password is in it.
+		return fmt.Errorf("%s: that is not a URL like https://example.com, without a user, a query or a fragment", title)
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) {
 		return nil
