@@ -68,6 +68,11 @@ type Provider struct {
 // Name is what tools and URLs call the provider: "github".
 func (p Provider) Name() string { return p.name }
 
+// APIHost is the host that contracts name for the provider's API, wherever that is.
+func (p Provider) APIHost() string {
+	return strings.TrimSuffix(strings.ToLower(p.apiHost), ":443")
+}
+
 // endpoints are the URLs of one OAuth server.
 type endpoints struct {
 	authorize, token, revoke, userinfo string
