@@ -77,7 +77,7 @@ func TestCustomMistakes(t *testing.T) {
 		"token_url":                      func(c *Custom) { c.TokenURL = "http://slack.example/token" },
 		"authorize_url":                  func(c *Custom) { c.AuthorizeURL = "" },
 		"account_url":                    func(c *Custom) { c.AccountURL = "slack.example" },
-		"api_url":                        func(c *Custom) { c.APIURL = "https://u:p@slack.example" },
+		"api_url":                        func(c *Custom) { c.APIURL = "https://u:" + s.secret + "@slack.example" },
 		"revoke_url":                     func(c *Custom) { c.RevokeURL = "javascript:x" },
 		"remove_url":                     func(c *Custom) { c.RemoveURL = "javascript:x" },
 		"scope_separator must be":        func(c *Custom) { c.Separator = "+" },

@@ -68,6 +68,11 @@ type Provider struct {
 // Name is what tools and URLs call the provider: "github".
 func (p Provider) Name() string { return p.name }
 
+// APIHost is the host that contracts name for the provider's API, wherever that is.
+func (p Provider) APIHost() string {
+	return strings.TrimSuffix(strings.ToLower(p.apiHost), ":443")
+}
+
 // endpoints are the URLs of one OAuth server.
 type endpoints struct {
 	authorize, token, revoke, userinfo string
@@ -276,7 +281,8 @@ func (s Settings) check(title string) error {
 func checkURL(title, raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%s: %q is not a URL like https://example.com", title, raw)
+		// It isn't quoted: what is wrong may be that a password is in it.
+		return fmt.Errorf("%s: that is not a URL like https://example.com, without a user, a query or a fragment", title)
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) {
 		return nil

@@ -13,7 +13,9 @@ import (
 const (
 	chooseTries = 10  // against others who choose at the same time
 	mostChoices = 100 // clients with an account of their own, at one provider
-	mostClients = 50  // that Clients lists
+	// mostClients is how many Clients lists, by their ids. Some register anew each time
+	// that they sign in, and what isn't listed can't be told to ask again.
+	mostClients = 500
 )
 
 // unchosen is the reason where nobody can tell which account to use.

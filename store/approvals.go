@@ -111,14 +111,11 @@ func (k Keyring) Submit(ctx context.Context, d Deed) (ticket string, err error) 
 	d.Client = k.client
 	key := k.binding(d)
 	for range chooseTries { // another call may submit the same, or the person decide
-		item, err := k.submissions().Get(ctx, key)
-		if err == nil {
-			return item.Value.Ticket, nil
-		}
+		ticket, err := k.undecided(ctx, key)
 		if !errors.Is(err, ErrNotFound) {
-			return "", err
+			return ticket, err
 		}
-		ticket := newTicket()
+		ticket = newTicket()
 		if err := k.tickets().Put(ctx, ticket, k.owner, ApprovalLife, d); err != nil {
 			return "", err
 		}
@@ -128,6 +125,23 @@ func (k Keyring) Submit(ctx context.Context, d Deed) (ticket string, err error) 
 		}
 	}
 	return "", ErrConflict
+}
+
+// undecided is the ticket under key; ErrNotFound where there is none, or none any more:
+// a decision that failed half-way has used it up.
+func (k Keyring) undecided(ctx context.Context, key string) (ticket string, err error) {
+	item, err := k.submissions().Get(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	_, err = k.tickets().Get(ctx, item.Value.Ticket)
+	if !errors.Is(err, ErrNotFound) {
+		return item.Value.Ticket, err
+	}
+	if _, gone := k.submissions().Take(ctx, key); gone != nil && !errors.Is(gone, ErrNotFound) {
+		return "", gone
+	}
+	return "", err
 }
 
 // Submitted is what a ticket is about; ErrNotFound, ErrOtherPerson.

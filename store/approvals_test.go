@@ -222,6 +222,11 @@ func TestNoApprovalUnrecorded(t *testing.T) {
 	_, err = alice.Decision(ctx, deed())
 	is(t, err, audit.ErrBroken)
 	is(t, w.browser("alice").Decide(ctx, second, true), audit.ErrBroken)
+	// The ticket is used up; who asks once more gets one that can be decided on.
+	third, err := alice.Submit(ctx, deed(func(d *store.Deed) { d.Tool = "second" }))
+	ok(t, err)
+	_, err = w.browser("alice").Submitted(ctx, third)
+	ok(t, err)
 }
 
 func TestWhoWaitsForADecisionHearsIt(t *testing.T) {

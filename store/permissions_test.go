@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/latchkey-mcp/latchkey/store"
@@ -55,6 +56,18 @@ func TestAPermissionIsOfOneClientOfOnePerson(t *testing.T) {
 	ok(t, alice.DropPermission(ctx, "c1"))
 	ok(t, alice.DropPermission(ctx, "c1"))
 	same(t, w.permitted("alice", "c1"), store.AskToDestroy)
+}
+
+// However many clients a person had, what one may do can be taken back.
+func TestAPermissionAmongManyClientsEnds(t *testing.T) {
+	w := newWorld(t)
+	w.seen("alice", "z")
+	ok(t, w.browser("alice").SetPermission(t.Context(), "z", writing(store.NeverAsk)))
+	for i := range 200 {
+		w.seen("alice", fmt.Sprint("c", i))
+	}
+	ok(t, w.browser("alice").SetPermission(t.Context(), "z", writing(store.AskToWrite)))
+	same(t, w.permitted("alice", "z"), store.AskToWrite)
 }
 
 func TestOnlyThePersonSetsAPermission(t *testing.T) {

@@ -101,6 +101,8 @@ func TestDefineRefusesWrongDeclarations(t *testing.T) {
 		"escaped query name":    rule(func(r *tools.Rule) { r.Query = []string{"a%20b"} }),
 		"doubled query name":    rule(func(r *tools.Rule) { r.Query = []string{"q", "q"} }),
 		"token in the query":    rule(func(r *tools.Rule) { r.Query = []string{"access_token"} }),
+		"GitLab's token":        rule(func(r *tools.Rule) { r.Query = []string{"private_token"} }),
+		"GitLab's sudo":         rule(func(r *tools.Rule) { r.Query = []string{"sudo"} }),
 		"method in the query":   rule(func(r *tools.Rule) { r.Query = []string{"_method"} }),
 		"API key in the query":  rule(func(r *tools.Rule) { r.Query = []string{"key"} }),
 		"redirect of a POST": func(s *tools.Spec) {

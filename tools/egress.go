@@ -33,8 +33,8 @@ var (
 	// actingQuery are parameters with which providers let a request choose whose
 	// credential acts, or what method it really is.
 	actingQuery = []string{
-		"access_token", "oauth_token", "key", "api_key", "client_id", "client_secret",
-		"authuser", "quotauser", "userip", "impersonate", "method", "_method",
+		"access_token", "oauth_token", "private_token", "job_token", "key", "api_key", "client_id", "client_secret",
+		"authuser", "quotauser", "userip", "impersonate", "sudo", "method", "_method",
 	}
 )
 

@@ -15,7 +15,7 @@ import (
 
 // customProviders reads the files of --provider-file: each one provider, as JSON.
 func (c *serveCommand) customProviders(m *mistakes) (list []oauthflow.Provider) {
-	hosts := map[string]bool{}
+	moved := map[string]bool{} // by API host: whether a file has it reached elsewhere
 	for _, file := range c.ProviderFile {
 		custom, err := readCustom(string(file))
 		if err != nil {
@@ -30,10 +30,11 @@ func (c *serveCommand) customProviders(m *mistakes) (list []oauthflow.Provider) 
 		if slices.ContainsFunc(list, func(before oauthflow.Provider) bool { return before.Name() == p.Name() }) {
 			m.add("provider-file", "%s: another file describes %s too", file, p.Name())
 		}
-		if custom.APIHost != "" && hosts[custom.APIHost] {
-			m.add("provider-file", "%s: another file has the api_host %s too", file, custom.APIHost)
+		elsewhere, taken := moved[p.APIHost()]
+		moved[p.APIHost()] = elsewhere || custom.APIHost != ""
+		if taken && moved[p.APIHost()] { // one's tokens would be sent to the other's api_url
+			m.add("provider-file", "%s: another file has the API host %s too", file, p.APIHost())
 		}
-		hosts[custom.APIHost] = true
 		list = append(list, p)
 	}
 	return list

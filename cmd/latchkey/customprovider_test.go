@@ -32,8 +32,15 @@ func TestProviderFiles(t *testing.T) {
 		text := strings.NewReplacer("SECRET", `"client_secret": "s3cr3t", "api_host": "slack.com"`, `"slack"`, `"`+name+`"`).Replace(slackFile)
 		return write(file, text)
 	}
+	taking := func(name, file string) string {
+		text := strings.NewReplacer("SECRET", `"client_secret": "s3cr3t", "api_host": "slack.example"`, `"slack"`, `"`+name+`"`,
+			`"api_url": "https://slack.example"`, `"api_url": "https://taker.example"`).Replace(slackFile)
+		return write(file, text)
+	}
 	for says, files := range map[string][]string{
-		"has the api_host slack.com too":       {host("slack", "h.json"), host("other", "i.json")},
+		"has the API host slack.com too":       {host("slack", "h.json"), host("other", "i.json")},
+		"has the API host slack.example too":   {inFile, taking("other", "j.json")},
+		"another file has the API host slack.": {taking("another", "k.json"), inFile},
 		"can't be read":                        {filepath.Join(dir, "none.json")},
 		"another file describes slack":         {inFile, inClear},
 		"it is not JSON":                       {write("a.json", `{"client_secret": s3cr3t`)},

@@ -171,6 +171,9 @@ func contractLines(contract []tools.Rule) (lines []string) {
 		if len(r.Query) > 0 {
 			line += "?" + strings.Join(r.Query, "&")
 		}
+		if r.Safe {
+			line += " (a question: by the provider's description it changes nothing)"
+		}
 		lines = append(lines, line)
 		for _, host := range r.Redirects {
 			lines = append(lines, "GET https://"+host+" where the one before redirects, without the credential")

@@ -53,6 +53,24 @@ func TestChosenTools(t *testing.T) {
 	}
 }
 
+// What is left with --read-only sends nothing but GETs, and POSTs that only ask. Who
+// calls one Safe says so here too, where it is looked at: read-only mode believes it.
+func TestReadOnlyOnlyAsks(t *testing.T) {
+	questions := []string{"POST https://www.googleapis.com/calendar/v3/freeBusy"}
+	var m mistakes
+	for _, module := range (toolFlags{ReadOnly: "true"}).choose(allModules(), &m) {
+		for _, tool := range module.Tools {
+			for _, r := range tool.Spec().Egress {
+				asks := slices.Contains(questions, r.Method+" https://"+r.Host+r.Path)
+				if r.Safe != asks || r.Method != "GET" && !asks {
+					t.Errorf("%s sends %s", tool.Spec().Name, r)
+				}
+			}
+		}
+	}
+	check(t, m.err())
+}
+
 // The kind of app decides what is asked of a person at GitHub.
 func TestAppKinds(t *testing.T) {
 	for kind, wrong := range map[string]func(tools.Spec) bool{
@@ -88,7 +106,8 @@ func TestToolsCommand(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 	out, _, code = latchkey("tools", "--read-only")
-	for _, part := range []string{"github_search_issues: ", "\n  reads\n", "sends: GET https://api.github.com/search/issues?q&", "github scopes: repo", "takes: {"} {
+	for _, part := range []string{"github_search_issues: ", "\n  reads\n", "sends: GET https://api.github.com/search/issues?q&", "github scopes: repo", "takes: {",
+		"sends: POST https://www.googleapis.com/calendar/v3/freeBusy?fields&alt&prettyPrint (a question: "} {
 		if !strings.Contains(out, part) || code != 0 {
 			t.Errorf("no %q in\n%s", part, out)
 		}
