@@ -142,8 +142,9 @@ func TestGetFile(t *testing.T) {
 		"up to":              {`,"end_line":1`, file(ten), `"text":"1","total_lines":10,`},
 		"empty lines":        {``, file("\n\n"), `"text":"\n","total_lines":2,`},
 		"empty":              {``, file(""), `{"type":"file","untrusted"`},
-		"Windows":            {``, file("a\r\nb\r\n"), `"text":"a\nb","total_lines":2,`},
-		"hidden characters":  {``, file(hidden), `"text":"abc"`},
+		"Windows":            {``, file("a\r\nb\r\n"), `"text":"a\nb","total_lines":2,"note":"The file's lines end with CR LF: keep that`},
+		"hidden characters":  {``, file(hidden), `"text":"abc","total_lines":1,"note":"The file has invisible characters, which are left out here: to write`},
+		"nothing to note":    {``, file("a\n"), `"text":"a","total_lines":1,"untrusted"`},
 		"binary":             {``, file("a\x00b"), `"note":"No text: the file is binary."`},
 		"not UTF-8":          {``, file("a\xffb"), `"note":"No text: the file is binary."`},
 		"large":              {``, `{"type":"file","size":2000000,"encoding":"none","content":""}`, `"size":2000000,"note":"No text: the file is larger`},
@@ -160,10 +161,12 @@ func TestGetFile(t *testing.T) {
 		status       int
 		answer, want string
 	}{
-		`,"start_line":11`: {200, file(ten), "only 10 lines"},
-		`,"ref":"v9"`:      {404, `{"message":"No commit found for the ref v9"}`, "f in octo/app at v9 doesn't exist"},
-		``:                 {403, `{"message":"This API returns blobs up to 1 MB in size.","errors":[{"resource":"Blob","field":"data","code":"too_large"}]}`, "larger than the 1 MB"},
-		`,"end_line":2`:    {301, `{}`, "f in octo/app has moved"},
+		`,"start_line":11`:               {200, file(ten), "only 10 lines"},
+		`,"start_line":-3,"end_line":-2`: {200, file(ten), "end_line -2 is before start_line 1"},
+		`,"end_line":9`:                  {404, `{"message":"This repository is empty."}`, "The repository octo/app is empty"},
+		`,"ref":"v9"`:                    {404, `{"message":"No commit found for the ref v9"}`, "f in octo/app at v9 doesn't exist"},
+		``:                               {403, `{"message":"This API returns blobs up to 1 MB in size.","errors":[{"resource":"Blob","field":"data","code":"too_large"}]}`, "larger than the 1 MB"},
+		`,"end_line":2`:                  {301, `{}`, "f in octo/app has moved"},
 	} {
 		result, err := call(t, "github_get_file", `{"repo":"octo/app","path":"f"`+arguments+`}`, func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(c.status)
