@@ -248,6 +248,47 @@ func TestReadsFitTheBudget(t *testing.T) {
 	}
 }
 
+// The rest of a long body comes with the cursor, before the comments, and without a gap.
+func TestReadIssueToTheEnd(t *testing.T) {
+	body := strings.Repeat("<é> ", 4000) + "end"
+	quoted, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	var comments, bodies int
+	for next := ""; ; {
+		result, err := call(t, "github_read_issue", `{"repo":"octo/app","number":7,"cursor":"`+next+`"}`, func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/comments") {
+				io.WriteString(w, `[{"body":"a","user":null,"created_at":"2026-01-02T03:04:05Z"}]`)
+				return
+			}
+			io.WriteString(w, strings.Replace(issue, `"BODY"`, string(quoted), 1))
+		})
+		var out struct {
+			Body       string
+			Truncated  bool `json:"body_truncated"`
+			Comments   []struct{}
+			NextCursor string `json:"next_cursor"`
+		}
+		if err != nil || len(result) > tools.Budget || json.Unmarshal(result, &out) != nil || comments > 0 || bodies > 9 {
+			t.Fatalf("%d bytes, %v", len(result), err)
+		}
+		part := out.Body
+		if out.Truncated {
+			part = strings.TrimSuffix(part, "…")
+		}
+		text.WriteString(part)
+		bodies, comments = bodies+1, len(out.Comments)
+		if next = out.NextCursor; next == "" {
+			break
+		}
+	}
+	if text.String() != body || bodies < 3 || comments != 1 {
+		t.Errorf("%d of %d bytes in %d answers, %d comments", text.Len(), len(body), bodies, comments)
+	}
+}
+
 // reads are arguments for each reading tool.
 func reads() map[string]string {
 	return map[string]string{
