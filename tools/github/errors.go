@@ -31,6 +31,10 @@ func writeFault(ctx context.Context, err error, about, look string) error {
 	if status(err) >= http.StatusInternalServerError {
 		return told("GitHub has a problem (status %d), and the outcome is unknown: %s whether it happened before you try again.", status(err), look)
 	}
+	if status(err) == http.StatusNotFound {
+		return told("%s doesn't exist, or the connected account doesn't see it or may not write there: GitHub answers all of these alike. "+
+			"Check the spelling; if that is right, the repository's owner must let the account (or this GitHub App) write.", about)
+	}
 	return refusal(ctx, err, about)
 }
 
