@@ -15,7 +15,7 @@ func deleteEvent() tools.Tool {
 		Title: "Delete an event",
 		Description: "Delete an event; of a series this, it and following, or all. " +
 			"Not for declining: calendar_respond.",
-		Can:         "Delete events in your calendars",
+		Can:         "Delete events in your calendars, and have Google mail their guests",
 		Provider:    provider,
 		Scopes:      []string{google.CalendarEventsScope}, // not only .owned: shared calendars too
 		Destructive: true, Idempotent: true,

@@ -15,7 +15,7 @@ func updateEvent() tools.Tool {
 		Title: "Change an event",
 		Description: "Change only what is given of an event; scope following makes a new series. " +
 			"Not for invitations: calendar_respond.",
-		Can:         "Change events in your calendars, and who is invited to them",
+		Can:         "Change events in your calendars and who is invited to them, and have Google mail the guests",
 		Provider:    provider,
 		Scopes:      []string{google.CalendarEventsScope}, // not only .owned: shared calendars too
 		Destructive: true,
