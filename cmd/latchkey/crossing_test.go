@@ -232,7 +232,7 @@ func meant(other, text string) map[string]map[string]any {
 		"calendar_list_calendars":    {},
 		"calendar_quick_add":         {"text": text + " with " + other},
 		"calendar_update_event":      {"event": text, "summary": text, "add_attendees": []string{other + "@outside.example"}},
-		"calendar_delete_event":      {"event": text},
+		"calendar_delete_event":      {"event": text, "summary": text},
 		"calendar_respond":           {"event": text, "response": "accepted", "comment": text + other},
 		"calendar_free_busy":         {"calendars": []string{text, other + "@outside.example"}},
 		"calendar_find_time":         {"minutes": 30, "attendees": []string{text, other + "@outside.example"}},

@@ -73,8 +73,8 @@ const (
 func (k appKind) known() bool { return k == oauthApp || k == oauthAppPublic || k == gitHubApp }
 
 // modules are those that a client of the kind can serve. To read what is public
-// takes no scope of an OAuth App, and to change it public_repo. A GitHub App's user
-// tokens don't reach notifications.
+// takes no scope of an OAuth App, and to change it public_repo. A GitHub App has
+// permissions instead of scopes, and its user tokens don't reach notifications.
 func (k appKind) modules(all []tools.Module) []tools.Module {
 	list := slices.Clone(all)
 	for i, module := range list {
@@ -88,7 +88,7 @@ func (k appKind) modules(all []tools.Module) []tools.Module {
 			switch {
 			case k == gitHubApp && spec.Name == "github_list_notifications":
 				continue
-			case k == oauthAppPublic && private && spec.ReadOnly:
+			case k == gitHubApp, k == oauthAppPublic && private && spec.ReadOnly:
 				t = t.Needing()
 			case k == oauthAppPublic && private:
 				t = t.Needing("public_repo")
@@ -159,7 +159,7 @@ func viewOf(module tools.Module, t tools.Tool) toolView {
 	s := t.Spec()
 	return toolView{
 		s.Name, module.Name, s.Title, s.Description, s.Can, s.Provider, s.ReadOnly, s.Destructive, s.Idempotent,
-		s.Scopes, contractLines(s.Egress), t.InputSchema(), t.OutputSchema(),
+		append([]string{}, s.Scopes...), contractLines(s.Egress), t.InputSchema(), t.OutputSchema(),
 	}
 }
 
@@ -191,7 +191,11 @@ func (v toolView) print(w io.Writer) {
 		does = "writes, and can replace or delete"
 	}
 	fmt.Fprintf(w, "%s: %s\n  %s\n  %s\n  for people: %s\n", v.Name, v.Title, does, v.Description, v.Can)
-	fmt.Fprintf(w, "  %s scopes: %s\n", v.Provider, strings.Join(v.Scopes, " "))
+	scopes := "none"
+	if len(v.Scopes) > 0 {
+		scopes = strings.Join(v.Scopes, " ")
+	}
+	fmt.Fprintf(w, "  %s scopes: %s\n", v.Provider, scopes)
 	for _, line := range v.Egress {
 		fmt.Fprintf(w, "  sends: %s\n", line)
 	}

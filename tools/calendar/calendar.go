@@ -91,7 +91,9 @@ func checkEvent(id string) error {
 	return nil
 }
 
+// plainID knows what Google makes ids of: addresses, in which it allows apostrophes,
+// and names like #contacts@group.v.calendar.google.com.
 func plainID(id string) bool {
-	return id != "" && len(id) <= 1024 && !strings.Contains(".+#@-", id[:1]) && strings.Trim(id,
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+#@-") == ""
+	return id != "" && len(id) <= 1024 && !strings.Contains(".+@-", id[:1]) && strings.Trim(id,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+#@'-") == ""
 }

@@ -118,7 +118,7 @@ func TestTransportErrorsStay(t *testing.T) {
 			"calendar_create_event": `{"summary":"a","start":"2026-01-31","end":"2026-02-01"}`, "calendar_find_time": `{"minutes":30}`,
 			"calendar_get_event": `{"event":"a"}`, "calendar_list_instances": `{"event":"a"}`,
 			"calendar_quick_add": `{"text":"a"}`, "calendar_update_event": `{"event":"a","summary":"b"}`,
-			"calendar_delete_event": `{"event":"a"}`, "calendar_respond": `{"event":"a","response":"accepted"}`,
+			"calendar_delete_event": `{"event":"a","summary":""}`, "calendar_respond": `{"event":"a","response":"accepted"}`,
 		}[tool.Spec().Name]
 		if _, err := tool.Call(t.Context(), client, json.RawMessage(arguments)); !errors.Is(err, want) {
 			t.Errorf("%s: got %v", tool.Spec().Name, err)

@@ -20,7 +20,7 @@ func createEvent() tools.Tool {
 		Title: "Create an event",
 		Description: "Create an event, once or repeating. Guests are mailed only with send_updates. " +
 			"Not for changing one: calendar_update_event.",
-		Can:             "Create events in your calendars, and invite people to them",
+		Can:             "Create events in your calendars, invite people to them, and have Google mail these",
 		Provider:        provider,
 		Scopes:          []string{google.CalendarEventsScope}, // not only .owned: shared calendars too
 		KeyedByProvider: true,

@@ -15,7 +15,7 @@ func deleteEvent() tools.Tool {
 		Title: "Delete an event",
 		Description: "Delete an event; of a series this, it and following, or all. " +
 			"Not for declining: calendar_respond.",
-		Can:         "Delete events in your calendars",
+		Can:         "Delete events in your calendars, and have Google mail their guests",
 		Provider:    provider,
 		Scopes:      []string{google.CalendarEventsScope}, // not only .owned: shared calendars too
 		Destructive: true, Idempotent: true,
@@ -29,6 +29,7 @@ func deleteEvent() tools.Tool {
 type deleteInput struct {
 	Calendar    string `json:"calendar,omitempty" jsonschema:"default primary"`
 	Event       string `json:"event" jsonschema:"event id"`
+	Summary     string `json:"summary" jsonschema:"its title, as it is"`
 	Scope       string `json:"scope,omitempty" jsonschema:"of a series (default this)" enum:"this,following,all"`
 	Etag        string `json:"etag,omitempty" jsonschema:"refuse if changed"`
 	SendUpdates string `json:"send_updates,omitempty" jsonschema:"default none" enum:"all,externalOnly,none"`
@@ -48,6 +49,9 @@ func remove(ctx context.Context, api *http.Client, in deleteInput) (deleteOutput
 		return deleteOutput{}, err
 	}
 	e, err := d.readToChange(ctx, in.Event, in.Etag, nil)
+	if err == nil {
+		err = titled(e, "summary", in.Summary)
+	}
 	if err != nil {
 		return deleteOutput{}, err
 	}

@@ -18,7 +18,7 @@ func writes() map[string]string {
 		"calendar_create_event": `{"summary":"a",` + times + `}`,
 		"calendar_quick_add":    `{"text":"a tomorrow"}`,
 		"calendar_update_event": `{"event":"e1","summary":"a"}`,
-		"calendar_delete_event": `{"event":"e1"}`,
+		"calendar_delete_event": `{"event":"e1","summary":""}`,
 		"calendar_respond":      `{"event":"e1","response":"accepted"}`,
 	}
 }

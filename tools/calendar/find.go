@@ -39,7 +39,7 @@ type findInput struct {
 type findOutput struct {
 	TimeZone string   `json:"time_zone"`
 	Slots    []string `json:"slots"`
-	Unseen   []string `json:"not_shared,omitempty"`
+	Unseen   []string `json:"not_shared,omitempty" jsonschema:"unseen, so left out of account"`
 }
 
 func find(ctx context.Context, api *http.Client, in findInput) (findOutput, error) {

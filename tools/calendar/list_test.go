@@ -133,6 +133,23 @@ func (g *google) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
+// Google's own ids have signs that mean something in a URL.
+func TestListKnowsGooglesIDs(t *testing.T) {
+	for _, id := range []string{
+		"#contacts@group.v.calendar.google.com", "en.usa#holiday@group.v.calendar.google.com", "pat.o'brien+work@example.com", "e_2_en#weeknum@group.v.calendar.google.com",
+	} {
+		bench := tooltest.At(t, calendar.Module(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if want := "/calendar/v3/calendars/" + id + "/events"; r.URL.Path != want {
+				t.Errorf("asked for %s, want %s", r.URL.Path, want)
+			}
+			io.WriteString(w, `{"timeZone":"UTC"}`)
+		}))
+		if _, err := bench.Call(t, "calendar_list_events", `{"calendars":["`+id+`"]}`); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // listed is a page of calendar_list_events.
 type listed struct {
 	TimeZone   string `json:"time_zone"`
@@ -290,7 +307,7 @@ func TestListBadInput(t *testing.T) {
 	}
 	for arguments, want := range map[string]string{
 		`{"calendars":["../../users/me"]}`: "is no calendar id", `{"calendars":[".."]}`: "is no calendar id", `{"calendars":["a/b"]}`: "is no calendar id",
-		`{"calendars":["a%2Fb"]}`: "is no calendar id", `{"calendars":["a?b"]}`: "is no calendar id", `{"calendars":["a","#b"]}`: "is no calendar id",
+		`{"calendars":["a%2Fb"]}`: "is no calendar id", `{"calendars":["a?b"]}`: "is no calendar id", `{"calendars":["a","-b"]}`: "is no calendar id",
 		`{"calendars":[""]}`: "is no calendar id", `{"calendars":["` + strings.Repeat("a", 1025) + `"]}`: "is no calendar id", `{"calendars":["a b"]}`: "is no calendar id",
 		list(11):               "calendars must be a list of at most 10",
 		`{"start":"tomorrow"}`: `start "tomorrow" is not a time`, `{"start":"2026-02-30T00:00:00Z"}`: "is not a time",

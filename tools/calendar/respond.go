@@ -16,7 +16,7 @@ func respond() tools.Tool {
 		Title: "Answer an invitation",
 		Description: "Answer an invitation in the primary calendar, for yourself; the organizer is told. " +
 			"Not for own events.",
-		Can:        "Answer invitations in your own name",
+		Can:        "Answer invitations in your own name, and have Google tell the organizer",
 		Provider:   provider,
 		Scopes:     []string{google.CalendarEventsOwnedScope}, // the primary calendar is always one's own
 		Idempotent: true,

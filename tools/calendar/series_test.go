@@ -207,7 +207,7 @@ func TestDelete(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDiary(t)
 			d.walks()
-			got := d.must("calendar_delete_event", `{`+c.arguments+`,"send_updates":"all"}`)
+			got := d.must("calendar_delete_event", `{`+c.arguments+`,"summary":"Walk","send_updates":"all"}`)
 			if diff := cmp.Diff(c.left, d.occurrences("hikes")); diff != "" || got["deleted"] != c.says {
 				t.Errorf("%v: %s", got, diff)
 			}
@@ -219,11 +219,18 @@ func TestDelete(t *testing.T) {
 	d := newDiary(t)
 	d.lunch()
 	d.walks()
-	d.refused("calendar_delete_event", `{"event":"hikes"}`, "is a whole series. Give scope all")
-	d.refused("calendar_delete_event", `{"event":"nothing"}`, `no event "nothing"`)
-	d.refused("calendar_delete_event", `{"event":"a/b"}`, "is no event id")
-	if got := d.must("calendar_delete_event", `{"event":"lunch"}`); got["deleted"] != "the event" || d.event("lunch")["status"] != "cancelled" || len(d.world.Mails()) != 0 {
+	d.refused("calendar_delete_event", `{"event":"hikes","summary":"Walk"}`, "is a whole series. Give scope all")
+	d.refused("calendar_delete_event", `{"event":"nothing","summary":""}`, `no event "nothing"`)
+	d.refused("calendar_delete_event", `{"event":"a/b","summary":""}`, "is no event id")
+	d.refused("calendar_delete_event", `{"event":"lunch","summary":"Walk"}`, `has the title "Lunch", and summary is "Walk"`)
+	d.refused("calendar_delete_event", `{"event":"lunch","summary":""}`, `has the title "Lunch"`)
+	d.refused("calendar_update_event", `{"event":"lunch","current_summary":"Walk","location":"Elsewhere"}`, `has the title "Lunch", and current_summary is "Walk"`)
+	if len(d.world.Mails()) != 0 || d.event("lunch")["location"] == "Elsewhere" {
+		t.Error("another event than the one that was shown was changed")
+	}
+	d.must("calendar_update_event", `{"event":"lunch","current_summary":" Lunch","location":"Elsewhere"}`)
+	if got := d.must("calendar_delete_event", `{"event":"lunch","summary":"Lunch"}`); got["deleted"] != "the event" || d.event("lunch")["status"] != "cancelled" || len(d.world.Mails()) != 0 {
 		t.Errorf("%v", got)
 	}
-	d.refused("calendar_delete_event", `{"event":"lunch"}`, `"lunch" was deleted`)
+	d.refused("calendar_delete_event", `{"event":"lunch","summary":"Lunch"}`, `"lunch" was deleted`)
 }

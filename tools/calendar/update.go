@@ -15,7 +15,7 @@ func updateEvent() tools.Tool {
 		Title: "Change an event",
 		Description: "Change only what is given of an event; scope following makes a new series. " +
 			"Not for invitations: calendar_respond.",
-		Can:         "Change events in your calendars, and who is invited to them",
+		Can:         "Change events in your calendars and who is invited to them, and have Google mail the guests",
 		Provider:    provider,
 		Scopes:      []string{google.CalendarEventsScope}, // not only .owned: shared calendars too
 		Destructive: true,
@@ -33,6 +33,7 @@ type updateInput struct {
 	Event           string   `json:"event" jsonschema:"event id"`
 	Scope           string   `json:"scope,omitempty" jsonschema:"of a series (default this)" enum:"this,following,all"`
 	Etag            string   `json:"etag,omitempty" jsonschema:"refuse if changed"`
+	Current         string   `json:"current_summary,omitempty" jsonschema:"its title before, for who approves"`
 	Summary         string   `json:"summary,omitempty" jsonschema:"title"`
 	Start           string   `json:"start,omitempty" jsonschema:"alone it keeps the length"`
 	End             string   `json:"end,omitempty" jsonschema:"exclusive"`
@@ -69,6 +70,9 @@ func update(ctx context.Context, api *http.Client, in updateInput) (updateOutput
 		return updateOutput{}, err
 	}
 	e, err := d.readToChange(ctx, in.Event, in.Etag, fields)
+	if err == nil && in.Current != "" {
+		err = titled(e, "current_summary", in.Current)
+	}
 	if err != nil {
 		return updateOutput{}, err
 	}

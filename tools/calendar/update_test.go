@@ -137,7 +137,7 @@ func TestConflict(t *testing.T) {
 	now := d.event("lunch")["etag"].(string)
 	quoted := strings.ReplaceAll(old, `"`, `\"`)
 	d.refused("calendar_update_event", `{"event":"lunch","etag":"`+quoted+`","summary":"Supper"}`, "nothing was written", `summary "Dinner"`, "etag "+now)
-	d.refused("calendar_delete_event", `{"event":"lunch","etag":"`+quoted+`"}`, `summary "Dinner"`, `start "2026-03-27T12:00:00+01:00"`, "etag "+now)
+	d.refused("calendar_delete_event", `{"event":"lunch","summary":"Lunch","etag":"`+quoted+`"}`, `summary "Dinner"`, `start "2026-03-27T12:00:00+01:00"`, "etag "+now)
 	d.must("calendar_update_event", `{"event":"lunch","etag":`+strings.ReplaceAll(fmt.Sprintf("%q", now), "", "")+`,"summary":"Supper"}`)
 
 	for name, tool := range map[string]string{"PATCH": "calendar_update_event", "DELETE": "calendar_delete_event"} {
@@ -150,7 +150,7 @@ func TestConflict(t *testing.T) {
 			}
 			return 0
 		}
-		arguments := `{"event":"lunch"}`
+		arguments := `{"event":"lunch","summary":"Supper"}`
 		if name == "PATCH" {
 			arguments = `{"event":"lunch","description":"x"}`
 		}

@@ -187,6 +187,17 @@ func (d desk) readToChange(ctx context.Context, id, etag string, fields []string
 	return e, nil
 }
 
+// titled refuses a title that isn't e's. An id says nothing to a person who approves a
+// call; the title does, and so must be the right one.
+func titled(e *google.Event, argument, title string) error {
+	short := func(text string) string { return strings.TrimSpace(clip(text, 300)) }
+	if short(title) == short(e.Summary) {
+		return nil
+	}
+	return told("Nothing was changed: the event %q has the title %q, and %s is %q. If that event is meant, repeat the call with its title.",
+		e.Id, clip(e.Summary, 100), argument, clip(title, 100))
+}
+
 // patch changes before, if it is still that.
 func (d desk) patch(ctx context.Context, before, change *google.Event) (*google.Event, error) {
 	call := d.service.Events.Patch(d.calendar, before.Id, change).SendUpdates(d.updates).Context(ctx)

@@ -116,6 +116,9 @@ func (in branchInput) fault(ctx context.Context, client *gh.Client, repo repo, e
 	if says(err, http.StatusUnprocessableEntity, "Object does not exist") {
 		return told("%s has no commit %s. Give the full SHA of one that it has.", in.Repo, in.From)
 	}
+	if status(err) == http.StatusNotFound {
+		about = "The repository " + in.Repo // the branch is what doesn't exist yet
+	}
 	return writeFault(ctx, err, about, "look with github_list_branches")
 }
 

@@ -24,7 +24,7 @@ type writeCommentInput struct {
 	Repo           string `json:"repo" jsonschema:"owner/name"`
 	Number         int    `json:"number" jsonschema:"issue or pull request"`
 	Body           string `json:"body" jsonschema:"Markdown"`
-	IdempotencyKey string `json:"idempotency_key,omitempty" jsonschema:"repeated, it creates nothing" pattern:"^[\\w.-]{1,64}$"`
+	IdempotencyKey string `json:"idempotency_key,omitempty" jsonschema:"makes a retry safe" pattern:"^[\\w.-]{1,64}$"`
 }
 
 type writeCommentOutput struct {

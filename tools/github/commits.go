@@ -35,7 +35,7 @@ type commitsInput struct {
 	Path   string `json:"path,omitempty" jsonschema:"file or directory"`
 	Author string `json:"author,omitempty" jsonschema:"login or e-mail"`
 	Since  string `json:"since,omitempty" jsonschema:"date, or time with zone"`
-	Until  string `json:"until,omitempty" jsonschema:"likewise"`
+	Until  string `json:"until,omitempty" jsonschema:"likewise, exclusive"`
 	Cursor string `json:"cursor,omitempty" jsonschema:"from next_cursor"`
 }
 

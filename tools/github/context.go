@@ -16,8 +16,8 @@ func showContext() tools.Tool {
 		Description: "The connected GitHub account: its login, granted scopes and rate limit left.",
 		Can:         "See which account is connected",
 		Provider:    provider,
-		Scopes:      []string{scope},
-		ReadOnly:    true, Idempotent: true,
+		// No scopes: every token may read who it is of.
+		ReadOnly: true, Idempotent: true,
 		Egress: []tools.Rule{{Method: http.MethodGet, Host: host, Path: "/user"}},
 	}, look)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,10 @@ func fault(ctx context.Context, err error, about string) error {
 func writeFault(ctx context.Context, err error, about, look string) error {
 	if status(err) >= http.StatusInternalServerError {
 		return told("GitHub has a problem (status %d), and the outcome is unknown: %s whether it happened before you try again.", status(err), look)
+	}
+	if status(err) == http.StatusNotFound {
+		return told("%s doesn't exist, or the connected account doesn't see it or may not write there: GitHub answers all of these alike. "+
+			"Check the spelling; if that is right, the repository's owner must let the account (or this GitHub App) write.", about)
 	}
 	return refusal(ctx, err, about)
 }
@@ -76,14 +81,27 @@ func answered(answer *gh.ErrorResponse, about string) error {
 	case http.StatusUnprocessableEntity:
 		return told("%s: GitHub refuses what was given: %s. Correct that and try again.", about, reasons(answer))
 	case http.StatusTooManyRequests:
-		return told("GitHub asks to slow down. Wait a minute, then send fewer requests.")
+		return slowDown(answer)
 	default:
 		return told("GitHub refuses (status %d): %s.", code, reasons(answer))
 	}
 }
 
-// forbidden tells the three kinds apart that a person can do something about.
+// slowDown is for a limit that go-github doesn't know by its link to GitHub's pages.
+func slowDown(answer *gh.ErrorResponse) error {
+	seconds, err := strconv.Atoi(answer.Response.Header.Get("Retry-After"))
+	if err != nil || seconds < 1 || seconds > 24*60*60 {
+		seconds = 60
+	}
+	wait := time.Duration(seconds) * time.Second
+	return told("GitHub asks to slow down. Wait %s, then send fewer requests.", pause(&wait))
+}
+
+// forbidden tells apart what a person can do something about.
 func forbidden(answer *gh.ErrorResponse) error {
+	if strings.Contains(strings.ToLower(answer.Message), "secondary rate limit") {
+		return slowDown(answer)
+	}
 	if link := ssoLink(answer.Response.Header.Get("X-GitHub-SSO")); link != "" {
 		return told("The organization wants the connected account to sign in with its own sign-on first. Ask the user to open %s and try again.", link)
 	}

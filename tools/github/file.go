@@ -82,8 +82,8 @@ func readFile(ctx context.Context, api *http.Client, in fileInput) (fileOutput, 
 	if err != nil {
 		return fileOutput{}, err
 	}
-	if in.EndLine != 0 && in.EndLine < in.StartLine {
-		return fileOutput{}, told("end_line %d is before start_line %d.", in.EndLine, in.StartLine)
+	if in.EndLine != 0 && in.EndLine < max(in.StartLine, 1) {
+		return fileOutput{}, told("end_line %d is before start_line %d.", in.EndLine, max(in.StartLine, 1))
 	}
 	client, err := connect(api)
 	if err != nil {
@@ -137,6 +137,9 @@ func (in fileInput) fault(ctx context.Context, err error) error {
 	}
 	if answer, ok := errors.AsType[*gh.ErrorResponse](err); ok && len(answer.Errors) > 0 && answer.Errors[0].Code == "too_large" {
 		return told("%s is larger than the 1 MB that GitHub gives of a file here.", about)
+	}
+	if says(err, http.StatusNotFound, "repository is empty") {
+		return told("The repository %s is empty: it has no files yet.", in.Repo)
 	}
 	return fault(ctx, err, about)
 }
@@ -207,8 +210,22 @@ func (in fileInput) lines(text string, out *fileOutput) error {
 	if n < len(wanted) {
 		out.NextLine = first + n
 	}
-	if long {
-		out.Note = fmt.Sprintf("Lines of more than %d bytes are cut, and end with …", lineLength)
-	}
+	out.Note = noteOn(text, long)
 	return nil
+}
+
+// noteOn says what of text isn't shown as it is. A model that writes such a file back
+// from what it was shown would change lines that it never meant to.
+func noteOn(text string, long bool) string {
+	var notes []string
+	if long {
+		notes = append(notes, fmt.Sprintf("Lines of more than %d bytes are cut, and end with …", lineLength))
+	}
+	switch {
+	case tools.Clean(strings.ReplaceAll(text, "\r\n", "\n")) != strings.ReplaceAll(text, "\r\n", "\n"):
+		notes = append(notes, "The file has invisible characters, which are left out here: to write this text back would delete them.")
+	case strings.Contains(text, "\r\n"):
+		notes = append(notes, "The file's lines end with CR LF: keep that in what is written back.")
+	}
+	return strings.Join(notes, " ")
 }

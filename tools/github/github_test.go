@@ -123,6 +123,41 @@ func TestSearchCombines(t *testing.T) {
 	}
 }
 
+// A query of one kind gets no qualifier of the other, with which it would find nothing.
+func TestSearchKinds(t *testing.T) {
+	for _, c := range []struct{ query, kind, want string }{
+		{`is:pr author:@me`, "", `is:pr author:@me is:pull-request`},
+		{`type:PR crash`, "pull_request", `type:PR crash is:pull-request`},
+		{`review-requested:@me`, "", `review-requested:@me is:pull-request`},
+		{`is:merged base:main`, "", `is:merged base:main is:pull-request`},
+		{`is:issue crash`, "", `is:issue crash is:issue`},
+		{`-is:pr crash`, "", `-is:pr crash is:issue`},
+		{`NOT is:pr crash`, "", `NOT is:pr crash is:issue`},
+		{`"is:pr" crash review:`, "", `"is:pr" crash review: is:issue`},
+		{`(is:pr label:a) OR (is:issue label:b)`, "", `((is:pr label:a) OR (is:issue label:b))`},
+		{`(is:pr label:a) OR (is:issue label:b)`, "issue", `((is:pr label:a) OR (is:issue label:b)) is:issue`},
+		{`is:pr`, "issue", ""},
+		{`is:issue`, "pull_request", ""},
+	} {
+		arguments, err := json.Marshal(map[string]string{"query": c.query, "type": c.kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := call(t, "github_search_issues", strings.Replace(string(arguments), `,"type":""`, "", 1), func(w http.ResponseWriter, r *http.Request) {
+			if q := r.URL.Query().Get("q"); q != c.want {
+				t.Errorf("got %q, want %q", q, c.want)
+			}
+			io.WriteString(w, `{"total_count":0,"items":[]}`)
+		})
+		if c.want != "" && err != nil {
+			t.Error(err)
+		}
+		if c.want == "" && !strings.Contains(message(t, result, err), "type is "+c.kind) {
+			t.Errorf("%s: got %v", c.query, err)
+		}
+	}
+}
+
 // What doesn't fit into a result comes with the cursor, from the same page.
 func TestSearchFitsTheBudget(t *testing.T) {
 	page := strings.TrimSuffix(strings.Repeat(strings.Replace(issue, "It fails", strings.Repeat("<", 300), 1)+",", 50), ",")
@@ -290,7 +325,10 @@ func TestErrors(t *testing.T) {
 		"rate limit with 429":    {search, 429, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1800000090"}, `{}`, "in 1m30s"},
 		"slow down":              {write, 403, map[string]string{"Retry-After": "30"}, `{"documentation_url":"https://docs.github.com/rest/x#about-secondary-rate-limits"}`, "Wait 30s"},
 		"slow down, no time":     {write, 403, nil, `{"documentation_url":"https://docs.github.com/rest/x#about-secondary-rate-limits"}`, "Wait a minute"},
+		"slow down, other link":  {write, 403, map[string]string{"Retry-After": "90"}, `{"message":"You have exceeded a secondary rate limit.","documentation_url":"https://docs.github.com/rest/x"}`, "Wait 1m30s"},
+		"slow down, odd time":    {write, 403, map[string]string{"Retry-After": "-9"}, `{"message":"You have exceeded a secondary rate limit."}`, "Wait 1m0s"},
 		"429 alone":              {write, 429, nil, `{}`, "slow down"},
+		"429 with a time":        {write, 429, map[string]string{"Retry-After": "30"}, `{}`, "Wait 30s"},
 		"no such repository":     {write, 404, nil, `{"message":"Not Found"}`, "The repository octo/app doesn't exist, or the connected account doesn't see it"},
 		"no such issue":          {change, 404, nil, `{"message":"Not Found"}`, "Issue 7 of octo/app doesn't exist"},
 		"gone":                   {change, 410, nil, `{"message":"Issues are disabled for this repo"}`, "Issue 7 of octo/app is gone"},

@@ -76,8 +76,8 @@ func readWhole(ctx context.Context, api *http.Client, in issueInput) (issueOutpu
 	if err != nil {
 		return issueOutput{}, err
 	}
-	at, err := placeIn(ctx, in.Cursor)
-	if err != nil {
+	at := issuePlace{place: place{Page: 1}}
+	if err := tools.ReadCursor(ctx, in.Cursor, &at); err != nil {
 		return issueOutput{}, err
 	}
 	client, err := connect(api)
@@ -89,7 +89,13 @@ func readWhole(ctx context.Context, api *http.Client, in issueInput) (issueOutpu
 	if _, err := get(ctx, client, repo.path("issues", in.Number), nil, &found); err != nil {
 		return issueOutput{}, fault(ctx, err, about)
 	}
-	out := found.whole(in.Cursor == "")
+	out := found.brief()
+	if in.Cursor == "" || at.Given > 0 {
+		if next := out.read(found.Body, at.Given); next > 0 {
+			out.NextCursor, err = tools.WriteCursor(ctx, issuePlace{at.place, next})
+			return out, err
+		}
+	}
 	if found.Comments == 0 {
 		return out, nil
 	}
@@ -102,24 +108,37 @@ func readWhole(ctx context.Context, api *http.Client, in issueInput) (issueOutpu
 	if err != nil {
 		return issueOutput{}, err
 	}
-	out.Comments, out.NextCursor, err = cut(ctx, at, each(page, commentIn), resp.NextPage, room-len(around))
+	out.Comments, out.NextCursor, err = cut(ctx, at.place, each(page, commentIn), resp.NextPage, room-len(around))
 	return out, err
 }
 
-// whole is the issue without comments, and without the body where it was given
-// before.
-func (i issue) whole(body bool) issueOutput {
-	out := issueOutput{
+// An issuePlace is where an issue goes on: within its body, or behind that.
+type issuePlace struct {
+	place
+	Given int `json:"b,omitempty"` // bytes of the body; 0 behind it
+}
+
+// read adds the body from so many bytes on, as much as an answer has of it. next is
+// where the rest begins, which comes before the comments; 0 where there is none.
+func (out *issueOutput) read(body string, from int) (next int) {
+	body = tools.Clean(body)
+	rest := body[min(from, len(body)):]
+	out.Body, out.BodyTruncated = clipJSON(rest, issueLength)
+	if !out.BodyTruncated {
+		return 0
+	}
+	return from + len(out.Body) - len("…")
+}
+
+// brief is the issue without body and comments.
+func (i issue) brief() issueOutput {
+	return issueOutput{
 		Title: line(i.Title, titleLength), State: i.State, PullRequest: i.PullRequest != nil,
 		Author: i.User.Login, Association: i.Association, Labels: labelNames(i.Labels),
 		Assignees: each(i.Assignees, func(a account) string { return a.Login }),
 		CreatedAt: when(i.CreatedAt),
 		Comments:  []comment{}, Untrusted: tools.Untrusted,
 	}
-	if body {
-		out.Body, out.BodyTruncated = clipJSON(i.Body, issueLength)
-	}
-	return out
 }
 
 func commentIn(c issueComment) comment {

@@ -67,7 +67,7 @@ func writePull(ctx context.Context, api *http.Client, in writePullInput) (writeP
 	if err != nil {
 		return writePullOutput{}, err
 	}
-	method, path, about := http.MethodPost, repo.path("pulls"), "A pull request in "+in.Repo
+	method, path, about := http.MethodPost, repo.path("pulls"), "The repository "+in.Repo
 	if in.Number != 0 {
 		method, path, about = http.MethodPatch, repo.path("pulls", in.Number), pullNamed(in.Repo, in.Number)
 	}

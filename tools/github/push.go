@@ -149,7 +149,7 @@ func (p pusher) tree(ctx context.Context, base string) (string, error) {
 		SHA string `json:"sha"`
 	}
 	if _, err := send(ctx, p.client, http.MethodPost, p.repo.path("git", "trees"), body, &made); err != nil {
-		return "", fault(ctx, err, "Writing to "+p.Repo)
+		return "", p.refusedObject(ctx, err)
 	}
 	if !fullSHA.MatchString(made.SHA) {
 		return "", odd(p.about())
@@ -165,12 +165,22 @@ func (p pusher) commit(ctx context.Context, tree string) (gitCommit, error) {
 	}{p.Message, tree, []string{p.ExpectedHead}}
 	var made gitCommit
 	if _, err := send(ctx, p.client, http.MethodPost, p.repo.path("git", "commits"), body, &made); err != nil {
-		return gitCommit{}, fault(ctx, err, "Writing to "+p.Repo)
+		return gitCommit{}, p.refusedObject(ctx, err)
 	}
 	if !fullSHA.MatchString(made.SHA) {
 		return gitCommit{}, odd(p.about())
 	}
 	return made, nil
+}
+
+// refusedObject is err of a request that made nothing which anybody could see: what
+// writeFault leaves open is certain here.
+func (p pusher) refusedObject(ctx context.Context, err error) error {
+	about := "The repository " + p.Repo
+	if status(err) == http.StatusNotFound {
+		return writeFault(ctx, err, about, "")
+	}
+	return fault(ctx, err, about)
 }
 
 // move makes commit the branch's head, if that is still the one before it.

@@ -142,8 +142,9 @@ func TestGetFile(t *testing.T) {
 		"up to":              {`,"end_line":1`, file(ten), `"text":"1","total_lines":10,`},
 		"empty lines":        {``, file("\n\n"), `"text":"\n","total_lines":2,`},
 		"empty":              {``, file(""), `{"type":"file","untrusted"`},
-		"Windows":            {``, file("a\r\nb\r\n"), `"text":"a\nb","total_lines":2,`},
-		"hidden characters":  {``, file(hidden), `"text":"abc"`},
+		"Windows":            {``, file("a\r\nb\r\n"), `"text":"a\nb","total_lines":2,"note":"The file's lines end with CR LF: keep that`},
+		"hidden characters":  {``, file(hidden), `"text":"abc","total_lines":1,"note":"The file has invisible characters, which are left out here: to write`},
+		"nothing to note":    {``, file("a\n"), `"text":"a","total_lines":1,"untrusted"`},
 		"binary":             {``, file("a\x00b"), `"note":"No text: the file is binary."`},
 		"not UTF-8":          {``, file("a\xffb"), `"note":"No text: the file is binary."`},
 		"large":              {``, `{"type":"file","size":2000000,"encoding":"none","content":""}`, `"size":2000000,"note":"No text: the file is larger`},
@@ -160,10 +161,12 @@ func TestGetFile(t *testing.T) {
 		status       int
 		answer, want string
 	}{
-		`,"start_line":11`: {200, file(ten), "only 10 lines"},
-		`,"ref":"v9"`:      {404, `{"message":"No commit found for the ref v9"}`, "f in octo/app at v9 doesn't exist"},
-		``:                 {403, `{"message":"This API returns blobs up to 1 MB in size.","errors":[{"resource":"Blob","field":"data","code":"too_large"}]}`, "larger than the 1 MB"},
-		`,"end_line":2`:    {301, `{}`, "f in octo/app has moved"},
+		`,"start_line":11`:               {200, file(ten), "only 10 lines"},
+		`,"start_line":-3,"end_line":-2`: {200, file(ten), "end_line -2 is before start_line 1"},
+		`,"end_line":9`:                  {404, `{"message":"This repository is empty."}`, "The repository octo/app is empty"},
+		`,"ref":"v9"`:                    {404, `{"message":"No commit found for the ref v9"}`, "f in octo/app at v9 doesn't exist"},
+		``:                               {403, `{"message":"This API returns blobs up to 1 MB in size.","errors":[{"resource":"Blob","field":"data","code":"too_large"}]}`, "larger than the 1 MB"},
+		`,"end_line":2`:                  {301, `{}`, "f in octo/app has moved"},
 	} {
 		result, err := call(t, "github_get_file", `{"repo":"octo/app","path":"f"`+arguments+`}`, func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(c.status)
@@ -242,6 +245,47 @@ func TestReadsFitTheBudget(t *testing.T) {
 		if total != c.items || next != "" {
 			t.Errorf("%s: %d of %d, then %q", name, total, c.items, next)
 		}
+	}
+}
+
+// The rest of a long body comes with the cursor, before the comments, and without a gap.
+func TestReadIssueToTheEnd(t *testing.T) {
+	body := strings.Repeat("<é> ", 4000) + "end"
+	quoted, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	var comments, bodies int
+	for next := ""; ; {
+		result, err := call(t, "github_read_issue", `{"repo":"octo/app","number":7,"cursor":"`+next+`"}`, func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/comments") {
+				io.WriteString(w, `[{"body":"a","user":null,"created_at":"2026-01-02T03:04:05Z"}]`)
+				return
+			}
+			io.WriteString(w, strings.Replace(issue, `"BODY"`, string(quoted), 1))
+		})
+		var out struct {
+			Body       string
+			Truncated  bool `json:"body_truncated"`
+			Comments   []struct{}
+			NextCursor string `json:"next_cursor"`
+		}
+		if err != nil || len(result) > tools.Budget || json.Unmarshal(result, &out) != nil || comments > 0 || bodies > 9 {
+			t.Fatalf("%d bytes, %v", len(result), err)
+		}
+		part := out.Body
+		if out.Truncated {
+			part = strings.TrimSuffix(part, "…")
+		}
+		text.WriteString(part)
+		bodies, comments = bodies+1, len(out.Comments)
+		if next = out.NextCursor; next == "" {
+			break
+		}
+	}
+	if text.String() != body || bodies < 3 || comments != 1 {
+		t.Errorf("%d of %d bytes in %d answers, %d comments", text.Len(), len(body), bodies, comments)
 	}
 }
 

@@ -38,7 +38,7 @@ func TestReadingAtTheSandbox(t *testing.T) {
 			Scopes    []string
 			Remaining int `json:"rate_limit_remaining"`
 		}](t, as, "github_context", `{}`)
-		if me.Login != sandbox.AliceLogin || len(me.Scopes) == 1 == app || me.Remaining == 0 {
+		if me.Login != sandbox.AliceLogin || len(me.Scopes) > 0 || me.Remaining == 0 {
 			t.Errorf("got %+v", me)
 		}
 		repos := ask[struct {

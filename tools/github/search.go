@@ -141,8 +141,7 @@ func (s searching) query(at place) url.Values {
 	return query
 }
 
-// terms is the query with the qualifiers of the other arguments. GitHub wants to
-// be told which of issues and pull requests. A query that combines terms is put in
+// terms is the query with the qualifiers of the other arguments. A query that combines terms is put in
 // parentheses, so that the qualifiers are for all of it.
 func (in searchInput) terms() (string, error) {
 	terms := in.Query
@@ -155,15 +154,56 @@ func (in searchInput) terms() (string, error) {
 		}
 		terms = "(" + terms + ")"
 	}
-	if in.Type == "pull_request" {
-		terms += " is:pull-request"
-	} else {
-		terms += " is:issue"
+	kind, err := in.kind()
+	if err != nil {
+		return "", err
+	}
+	if kind != "" {
+		terms += " is:" + kind
 	}
 	if in.State != "" {
 		terms += " state:" + in.State
 	}
 	return terms, nil
+}
+
+// kind is the qualifier to add, since GitHub wants to be told which of issues and pull
+// requests; "" where the query names both. A query of one kind with the qualifier of
+// the other finds nothing, and nobody is told why.
+func (in searchInput) kind() (string, error) {
+	issues, pulls := kindsIn(in.Query)
+	switch {
+	case in.Type == "issue" && pulls && !issues:
+		return "", told("The query has a qualifier that only pull requests have, and type is issue. Give type pull_request, or change the query.")
+	case in.Type == "pull_request" && issues && !pulls:
+		return "", told("The query says is:issue, and type is pull_request. Leave one of them out.")
+	case in.Type == "" && pulls && issues:
+		return "", nil
+	case in.Type == "pull_request", in.Type == "" && pulls:
+		return "pull-request", nil
+	}
+	return "issue", nil
+}
+
+// kindsIn reports which kinds the query asks for, by their names or by what only pull
+// requests have.
+func kindsIn(query string) (issues, pulls bool) {
+	negated := false
+	for word := range strings.FieldsSeq(strings.ToLower(outside(query))) {
+		word = strings.Trim(word, "()")
+		name, value, _ := strings.Cut(word, ":")
+		switch {
+		case negated: // says what isn't wanted
+		case word == "is:issue", word == "type:issue":
+			issues = true
+		case name == "is" && slices.Contains([]string{"pr", "pull-request", "merged", "unmerged", "draft"}, value),
+			name == "type" && (value == "pr" || value == "pull-request"),
+			value != "" && slices.Contains([]string{"review", "review-requested", "reviewed-by", "merged", "draft", "head", "base"}, name):
+			pulls = true
+		}
+		negated = word == "not"
+	}
+	return issues, pulls
 }
 
 func emptyQuery() error { return told("The query is empty: say what to search for.") }

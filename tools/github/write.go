@@ -38,7 +38,7 @@ type writeInput struct {
 	StateReason    string   `json:"state_reason,omitempty" jsonschema:"with closed" enum:"completed,not_planned,duplicate"`
 	Labels         []string `json:"labels,omitempty" jsonschema:"replaces all"`
 	Assignees      []string `json:"assignees,omitempty" jsonschema:"logins; replaces all"`
-	IdempotencyKey string   `json:"idempotency_key,omitempty" jsonschema:"repeated, it creates nothing" pattern:"^[\\w.-]{1,64}$"`
+	IdempotencyKey string   `json:"idempotency_key,omitempty" jsonschema:"makes a retry safe" pattern:"^[\\w.-]{1,64}$"`
 }
 
 type writeOutput struct {
