@@ -163,8 +163,8 @@ func viewOf(module tools.Module, t tools.Tool) toolView {
 	}
 }
 
-// contractLines are the rules, one a line: method, URL template, query names; behind
-// each the hosts to which it may be redirected.
+// contractLines are the rules, one a line: method, URL template, query names, and of a
+// POST that it is Safe; behind each the hosts to which it may be redirected.
 func contractLines(contract []tools.Rule) (lines []string) {
 	for _, r := range contract {
 		line := r.Method + " https://" + r.Host + r.Path
@@ -172,7 +172,7 @@ func contractLines(contract []tools.Rule) (lines []string) {
 			line += "?" + strings.Join(r.Query, "&")
 		}
 		if r.Safe {
-			line += " (a question: by the provider's description it changes nothing)"
+			line += " (changes nothing)"
 		}
 		lines = append(lines, line)
 		for _, host := range r.Redirects {
