@@ -75,9 +75,15 @@ func TestReadOnlyOnlyAsks(t *testing.T) {
 func TestAppKinds(t *testing.T) {
 	for kind, wrong := range map[string]func(tools.Spec) bool{
 		"oauth-app": func(s tools.Spec) bool {
-			return s.Provider == "github" && !s.ReadOnly && !slices.Equal(s.Scopes, []string{"repo"})
+			own, others := map[string][]string{"github_context": nil, "github_list_notifications": {"notifications"}}[s.Name]
+			if !others {
+				own = []string{"repo"}
+			}
+			return s.Provider == "github" && !slices.Equal(s.Scopes, own)
 		},
-		"github-app": func(s tools.Spec) bool { return s.Name == "github_list_notifications" },
+		"github-app": func(s tools.Spec) bool {
+			return s.Name == "github_list_notifications" || s.Provider == "github" && len(s.Scopes) > 0
+		},
 		"oauth-app-public": func(s tools.Spec) bool {
 			return slices.Contains(s.Scopes, "repo") || !s.ReadOnly && s.Provider == "github" && !slices.Equal(s.Scopes, []string{"public_repo"})
 		},
