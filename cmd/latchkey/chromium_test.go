@@ -79,6 +79,29 @@ func (c *chromium) run(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// click clicks the first element at that XPath, once it is visible. The page itself does
+// it, in one step: a mouse would have to be aimed first, and while one page follows
+// another it meets what is at the same place there.
+func (c *chromium) click(xpath string) {
+	c.t.Helper()
+	script := fmt.Sprintf(`(() => {
+		const e = document.evaluate(%q, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE, null).singleNodeValue
+		e?.click()
+		return e !== null
+	})()`, xpath)
+	ctx, cancel := context.WithTimeout(c.ctx, 20*time.Second)
+	defer cancel()
+	for clicked := false; !clicked; {
+		err := chromedp.Do(ctx, chromedp.WaitVisible(xpath))
+		if err == nil {
+			clicked, err = chromedp.Run(ctx, chromedp.Evaluate[bool](script))
+		}
+		if err != nil && (ctx.Err() != nil || !strings.Contains(err.Error(), "Could not find node")) {
+			c.t.Fatalf("in the browser: %v\n%s", err, c.page())
+		}
+	}
+}
+
 // page is where the browser is and what it shows.
 func (c *chromium) page() string {
 	ctx, cancel := context.WithTimeout(c.ctx, 2*time.Second)
@@ -104,7 +127,7 @@ func (c *chromium) open(url string) {
 func (c *chromium) press(text string) {
 	c.t.Helper()
 	xpath := fmt.Sprintf(`(//button|//a)[starts-with(normalize-space(), %q)]`, text)
-	c.run(chromedp.Click(xpath))
+	c.click(xpath)
 }
 
 // pressIfThere presses only what the page has already.
@@ -118,13 +141,13 @@ func (c *chromium) pressIfThere(text string) {
 // clickRadio clicks the first radio button with that label.
 func (c *chromium) clickRadio(label string) {
 	c.t.Helper()
-	c.run(chromedp.Click(fmt.Sprintf(`(//label[contains(normalize-space(), %q)]//input)[1]`, label)))
+	c.click(fmt.Sprintf(`(//label[contains(normalize-space(), %q)]//input)[1]`, label))
 }
 
 // clickID clicks the element with that id.
 func (c *chromium) clickID(id string) {
 	c.t.Helper()
-	c.run(chromedp.Click(chromedp.CSS("#" + id)))
+	c.click(fmt.Sprintf(`//*[@id=%q]`, id))
 }
 
 // sees waits until the page shows text.

@@ -6,8 +6,8 @@ import (
 )
 
 // The pages in a real browser, in the order in which a newcomer sees them. With
-// SCREENSHOTS=DIR it keeps pictures; the README's are connect.png and
-// connections.png.
+// SCREENSHOTS=DIR it keeps pictures; the README's are connect.png,
+// connections.png and approve.png.
 func TestPages(t *testing.T) {
 	d := startDemo(t, "")
 	alice := newPerson("alice", d.URL, plain)
@@ -72,7 +72,7 @@ func TestPages(t *testing.T) {
 	browser.press("Use by default")
 	browser.sees("@bob-builds since " + time.Now().Format("2 January 2006") + ". The default.")
 	browser.press("Disconnect @bob-builds")
-	browser.sees("Connect another account")
+	browser.sees("Connected as @alice-dev")
 	browser.press("Disconnect")
 	browser.sees("Not connected")
 

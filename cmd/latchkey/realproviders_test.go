@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
 	"github.com/latchkey-mcp/latchkey/oauthflow"
 )
 
@@ -73,7 +72,7 @@ func callThroughEmulator(t *testing.T, browser *chromium, d *running, person str
 	if link, asked := line["open"].(string); asked && strings.Contains(link, "/connect/") {
 		browser.open(link)
 		browser.press("Continue to " + c.provider)
-		browser.run(chromedp.Click(fmt.Sprintf(`//button[.//*[@class="user-login" and starts-with(., %q)]]`, person)))
+		browser.click(fmt.Sprintf(`//button[.//*[@class="user-login" and starts-with(., %q)]]`, person))
 		browser.sees("Connected as")
 		line = client.line()
 	}
