@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 )
 
 // Budget is how many bytes of JSON a tool's result may have. A model reads all of
@@ -81,4 +82,10 @@ func Fit[T any](list []T, budget int) int {
 		}
 	}
 	return len(list)
+}
+
+// Wants reports whether a call whose argument fields lists what it is to answer wants
+// this one; an empty list wants all.
+func Wants(fields []string, field string) bool {
+	return len(fields) == 0 || slices.Contains(fields, field)
 }

@@ -34,6 +34,7 @@ type listInput struct {
 	TimeZone  string   `json:"time_zone,omitempty" jsonschema:"IANA zone (default the calendar's)"`
 	Query     string   `json:"query,omitempty" jsonschema:"words to find"`
 	Full      bool     `json:"full,omitempty" jsonschema:"with notes and guests"`
+	Fields    []string `json:"fields,omitempty" jsonschema:"only these of each" enum:"location,status,description,attendees"`
 	Limit     int      `json:"limit,omitempty" jsonschema:"default 25" minimum:"1" maximum:"100"`
 	Cursor    string   `json:"cursor,omitempty" jsonschema:"next_cursor of the answer before, same arguments"`
 }
@@ -103,7 +104,7 @@ func list(ctx context.Context, api *http.Client, in listInput) (listOutput, erro
 // answer is a page of m.
 func (in listInput) answer(ctx context.Context, m *merge, at stretch) (listOutput, error) {
 	much := brief
-	if in.Full {
+	if in.wantsFull() {
 		much = full
 	}
 	found, err := take(ctx, m, limit(in.Limit), func(h *head) listed {
@@ -115,7 +116,7 @@ func (in listInput) answer(ctx context.Context, m *merge, at stretch) (listOutpu
 		if len(m.feeds) > 1 {
 			out.Calendar = h.feed.calendar
 		}
-		return out
+		return in.only(out)
 	})
 	if err != nil {
 		return listOutput{}, err
@@ -125,9 +126,31 @@ func (in listInput) answer(ctx context.Context, m *merge, at stretch) (listOutpu
 	return out, err
 }
 
+// wantsFull reports whether Google has to be asked for notes and guests.
+func (in listInput) wantsFull() bool {
+	return in.Full || slices.Contains(in.Fields, "description") || slices.Contains(in.Fields, "attendees")
+}
+
+// only is e with the fields that were asked for, and those that say which event it is.
+func (in listInput) only(e listed) listed {
+	if !tools.Wants(in.Fields, "location") {
+		e.Location = ""
+	}
+	if !tools.Wants(in.Fields, "status") {
+		e.Status, e.Free, e.Response = "", false, ""
+	}
+	if !tools.Wants(in.Fields, "description") {
+		e.Description, e.DescriptionTruncated = "", false
+	}
+	if !tools.Wants(in.Fields, "attendees") {
+		e.Attendees = nil
+	}
+	return e
+}
+
 func (in listInput) ask(service *google.Service, id string, at stretch, token string) *google.EventsListCall {
 	fields := briefFields + ",attendees(self,responseStatus)"
-	if in.Full {
+	if in.wantsFull() {
 		fields = fullFields
 	}
 	call := service.Events.List(id).SingleEvents(true).OrderBy("startTime").MaxResults(int64(limit(in.Limit))).TimeMin(at.From).

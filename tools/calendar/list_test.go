@@ -73,6 +73,30 @@ func TestListDefaults(t *testing.T) {
 	}
 }
 
+// With fields, an event has those and what says which it is; Google is asked for no more
+// than that takes.
+func TestListFields(t *testing.T) {
+	const item = `{"id":"e1","summary":"S","location":"L","status":"confirmed","transparency":"transparent","description":"D","attendees":[{"email":"a@b","self":true,"responseStatus":"accepted"}]}`
+	for arguments, want := range map[string][2]string{
+		`{"fields":["location"]}`:               {briefMask, `"location":"L"`},
+		`{"fields":["status"]}`:                 {briefMask, `"free":true,"my_response":"accepted"`},
+		`{"fields":["description"]}`:            {fullMask, `"description":"D"`},
+		`{"fields":["attendees"],"full":true}`:  {fullMask, `"attendees":["a@b accepted, the user"]`},
+		`{"fields":["location"],"full":true}`:   {fullMask, `"location":"L"`},
+		`{"fields":["location","description"]}`: {fullMask, `"location":"L","description":"D"`},
+	} {
+		got, err := call(t, "calendar_list_events", arguments, func(w http.ResponseWriter, r *http.Request) {
+			if mask := r.URL.Query().Get("fields"); mask != want[0] {
+				t.Errorf("%s asks for %s", arguments, mask)
+			}
+			io.WriteString(w, `{"timeZone":"UTC","items":[`+item+`]}`)
+		})
+		if event := `"events":[{"id":"e1","summary":"S","start":"","end":"",` + want[1] + `}]`; err != nil || !strings.Contains(string(got), event) {
+			t.Errorf("%s: got %s, %v", arguments, got, err)
+		}
+	}
+}
+
 // The next page has the first one's start and zone, although the clock went on.
 func TestListCursor(t *testing.T) {
 	for state, want := range map[string]string{

@@ -82,6 +82,21 @@ func TestSearch(t *testing.T) {
 	}
 }
 
+func TestSearchFields(t *testing.T) {
+	for fields, want := range map[string]string{
+		`"author"`:              `"author":"mona","author_association":"MEMBER","labels":[]`,
+		`"labels","updated_at"`: `"labels":["bug"],"updated_at":"2026-01-03T03:04:05Z"`,
+		`"body"`:                `"labels":[],"body":"BODY"`,
+	} {
+		got, err := call(t, "github_search_issues", `{"query":"x","fields":[`+fields+`]}`, func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, `{"total_count":1,"items":[`+issue+`]}`)
+		})
+		if found := `[{"repo":"octo/app","number":7,"title":"It fails","state":"open",` + want + `}]`; err != nil || !strings.Contains(string(got), found) {
+			t.Errorf("%s: got %s, %v", fields, got, err)
+		}
+	}
+}
+
 func TestSearchDefaults(t *testing.T) {
 	got, err := call(t, "github_search_issues", `{"query":"crash"}`, func(w http.ResponseWriter, r *http.Request) {
 		want := url.Values{"q": {"crash is:issue"}, "page": {"1"}, "per_page": {"20"}}

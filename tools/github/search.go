@@ -40,6 +40,8 @@ type searchInput struct {
 	State  string `json:"state,omitempty" jsonschema:"default both" enum:"open,closed"`
 	Sort   string `json:"sort,omitempty" jsonschema:"default best match" enum:"created,updated,comments"`
 	Cursor string `json:"cursor,omitempty" jsonschema:"from next_cursor"`
+
+	Fields []string `json:"fields,omitempty" jsonschema:"only these of each" enum:"author,labels,updated_at,body"`
 }
 
 type searchOutput struct {
@@ -72,7 +74,7 @@ func search(ctx context.Context, api *http.Client, in searchInput) (searchOutput
 	if err != nil {
 		return searchOutput{}, err
 	}
-	list, cursor, err := cut(ctx, answer.at, each(answer.Items, foundIn), answer.next, room)
+	list, cursor, err := cut(ctx, answer.at, each(answer.Items, in.shown), answer.next, room)
 	return searchOutput{
 		Total: answer.Total, Issues: list, NextCursor: cursor, Incomplete: answer.Incomplete, Untrusted: tools.Untrusted,
 	}, err
@@ -259,6 +261,24 @@ type issue struct {
 	Assignees     []account     `json:"assignees"`
 	PullRequest   *struct{}     `json:"pull_request"`
 	Labels        []label       `json:"labels"`
+}
+
+// shown is i with the fields that were asked for, and those that say which it is.
+func (in searchInput) shown(i issue) found {
+	f := foundIn(i)
+	if !tools.Wants(in.Fields, "author") {
+		f.Author, f.Association = "", ""
+	}
+	if !tools.Wants(in.Fields, "labels") {
+		f.Labels = []string{}
+	}
+	if !tools.Wants(in.Fields, "updated_at") {
+		f.UpdatedAt = ""
+	}
+	if !tools.Wants(in.Fields, "body") {
+		f.Body, f.BodyTruncated = "", false
+	}
+	return f
 }
 
 func foundIn(i issue) found {
